@@ -1,0 +1,70 @@
+package engine
+
+// What each layer is told, from the command line and what the host has.
+
+import (
+	"net/netip"
+
+	"passt/cmd/internal/hostinfo"
+	"passt/l3"
+	"passt/l3/inet"
+	"passt/l4/sock"
+	"passt/nat"
+)
+
+// outbound says how sockets of one IP version leave the host.
+func outbound(f *hostinfo.Family) sock.Outbound {
+	return sock.Outbound{Addr: inet.FromNetip(f.OutAddr), If: f.OutIf, Scope: uint32(f.IfIndex)}
+}
+
+// natConfig is the configuration of the decisions about addresses.
+func natConfig(p *Params) nat.Config {
+	return nat.Config{V4: natFamily(p, 0, &p.Network.V4), V6: natFamily(p, 1, &p.Network.V6)}
+}
+
+// natFamily is the part for one IP version, 0 for IPv4 and 1 for IPv6.
+func natFamily(p *Params, v int, f *hostinfo.Family) nat.Family {
+	o := p.Options
+	c := nat.Family{
+		Enabled:      f.Enabled,
+		Guest:        inet.FromNetip(f.Addr.Addr()),
+		Host:         inet.FromNetip(f.HostAddr),
+		Ours:         inet.FromNetip(f.OurAddr),
+		MapGuestAddr: inet.FromNetip(o.MapGuestAddr[v]),
+		DNSForward:   inet.FromNetip(o.DNSForward[v]),
+		DNSHost:      inet.FromNetip(f.DNSHost),
+	}
+	if c.DNSForward.IsZero() && isResolver(f) {
+		// Port 53 of the gateway is the host's resolver, not its loopback: where the gateway
+		// is what the guest has as its resolver too, names would not be found otherwise.
+		c.DNSForward = inet.FromNetip(f.Gateway)
+	}
+	switch {
+	case o.MapHostLoopback[v].IsValid():
+		c.MapHostLoopback = inet.FromNetip(o.MapHostLoopback[v])
+	case !o.NoMapGW && !o.MapHostLoopbackNone:
+		c.MapHostLoopback = inet.FromNetip(f.Gateway)
+	}
+	return c
+}
+
+// isResolver says whether the gateway is, or stands for, the host's own resolver.
+func isResolver(f *hostinfo.Family) bool {
+	return f.Gateway.IsValid() && f.DNSHost.IsValid() && (f.DNSHost == f.Gateway || f.DNSHost.IsLoopback())
+}
+
+// l3Config is the configuration of the internet layer.
+func l3Config(n *hostinfo.Network) l3.Config {
+	return l3.Config{
+		V4: n.V4.Enabled, V6: n.V6.Enabled,
+		Ours4: inet.FromNetip(n.V4.OurAddr), Ours6: inet.FromNetip(n.V6.OurAddr),
+	}
+}
+
+// dnsOf is the resolvers of f that the guest is told of, none unless announce.
+func dnsOf(f *hostinfo.Family, announce bool) []netip.Addr {
+	if !announce {
+		return nil
+	}
+	return f.DNS
+}

@@ -1,0 +1,285 @@
+package engine
+
+// A worker is one thread with its own epoll instance, its own queue of the link, and its
+// own flows, timers and buffers:
+//
+//	wait → dispatch on references → late acknowledgements → timers → flush → wait
+//
+// Events of sockets mostly set flags; what they make possible happens in the flush, once
+// for each flow of a burst.
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"syscall"
+	"time"
+
+	"passt/l2"
+	"passt/l3"
+	"passt/l3/inet"
+	"passt/l3/ndp"
+	"passt/l4"
+	"passt/l4/fwd"
+	"passt/l4/icmp"
+	"passt/l4/sock"
+	"passt/l4/tcp"
+	"passt/l4/udp"
+	"passt/l4/wheel"
+	"passt/link"
+	"passt/link/sys"
+	"passt/nat"
+)
+
+// eventBatch is how many events or timers are handled before the flush.
+const eventBatch = 128
+
+type worker struct {
+	e     *Engine
+	start time.Time
+	epoll *sys.Epoll
+	wheel *wheel.Wheel
+
+	dev   link.Device
+	eth   *l2.Ethernet
+	ip    *l3.Stack
+	mux   l4.Mux
+	tcp   *tcp.Translator
+	udp   *udp.Translator
+	icmp  *icmp.Translator
+	ndp   *ndp.Router
+	ports *fwd.Ports
+
+	udpPorts []sock.Ref // the forwarded ports of udp
+
+	linkOut bool // the link is watched for being writable
+	events  [eventBatch]sys.Event
+	due     [eventBatch]uint64
+}
+
+// flusher is a device that keeps things back until there is time for them.
+type flusher interface{ Flush() error }
+
+// newWorker puts the layers on dev.
+func newWorker(e *Engine, dev link.Device, socks *sock.TCP, out4, out6 sock.Outbound, tcpPorts, udpPorts []fwd.Listener) (*worker, error) {
+	w := &worker{e: e, dev: dev, start: time.Now().Add(-time.Second)}
+	var err error
+	if w.epoll, err = sys.NewEpoll(eventBatch); err != nil {
+		return nil, fmt.Errorf("create an epoll instance: %w", err)
+	}
+	w.wheel = wheel.New(w.now())
+	w.layers()
+	w.translators(socks, out4, out6)
+	poller := sock.Epoll{Epoll: w.epoll}
+	if w.tcp != nil {
+		w.ports = fwd.NewPorts(socks, w.tcp, poller, tcpPorts)
+	}
+	for _, l := range udpPorts {
+		w.udpPorts = append(w.udpPorts, w.udp.AddListener(udp.Listener{
+			FD: l.FD, Bound: l.Bound, If: l.If, Wide: !l.Bound.Addr.Is4(), Dual: l.Dual, To: l.To,
+		}))
+	}
+	poller.Add(dev.FD(), sock.MakeRef(sock.KindLink, 0, 0), sock.In)
+	poller.Add(e.wake, sock.MakeRef(sock.KindWake, 0, 0), sock.In)
+	return w, nil
+}
+
+// layers makes what is below the translators, and the services.
+func (w *worker) layers() {
+	p := &w.e.p
+	c := l2.Config{MAC: l2.MAC(p.Network.MAC)}
+	if len(p.GuestMAC) == len(c.GuestMAC) {
+		c.GuestMAC = l2.MAC(p.GuestMAC)
+	}
+	if p.Network.V4.Enabled {
+		c.ARPIgnore = func(ip [4]byte) bool {
+			a := inet.V4(ip[:])
+			return a.IsUnspecified() || w.isGuest(&a)
+		}
+	}
+	w.eth = l2.New(w.dev, c)
+	w.ip = l3.New(w.eth, &w.mux, l3Config(p.Network))
+	w.services()
+}
+
+// isGuest says whether a is an address of the guest, as it was given or as it was seen.
+func (w *worker) isGuest(a *inet.Addr) bool {
+	g, n := w.ip.Guest(), w.e.p.Network
+	return *a == g.V4 || *a == g.V6 || *a == g.LinkLocal ||
+		*a == inet.FromNetip(n.V4.Addr.Addr()) || *a == inet.FromNetip(n.V6.Addr.Addr())
+}
+
+// translators makes the translators that are on.
+func (w *worker) translators(socks *sock.TCP, out4, out6 sock.Outbound) {
+	o, n := w.e.p.Options, w.e.p.Network
+	rules := nat.New(natConfig(&w.e.p))
+	poller := sock.Epoll{Epoll: w.epoll}
+	maxTCP, maxUDP, maxICMP := limits()
+	s := seed()
+	if !o.NoTCP {
+		w.tcp = tcp.New(tcp.Config{
+			Net: w.ip, Sockets: socks, Poller: poller, Wheel: w.wheel, Rules: rules,
+			MTU: n.MTU, MaxConns: maxTCP, Seed: s,
+		})
+		w.tcp.StartSweep(w.now())
+		w.mux.TCP = w.tcp
+	}
+	if !o.NoUDP {
+		w.udp = udp.New(udp.Config{
+			Net: w.ip, Sockets: sock.NewUDP(), Poller: poller, Wheel: w.wheel, Rules: rules,
+			Out4: out4, Out6: out6, If4: ifIndex(out4.If), If6: ifIndex(out6.If),
+			MTU: n.MTU, MaxFlows: 2 * maxUDP, MaxSockets: maxUDP, Seed: [2]uint64(s[:2]),
+		})
+		w.mux.UDP = w.udp
+	}
+	if !o.NoICMP {
+		w.icmp = icmp.New(icmp.Config{
+			Net: w.ip, Sockets: sock.NewPing(), Poller: poller, Wheel: w.wheel, Rules: rules,
+			Out4: out4, Out6: out6, MTU: n.MTU, MaxFlows: maxICMP, Seed: [2]uint64(s[:2]),
+		})
+		w.mux.ICMP = w.icmp
+	}
+}
+
+// now is the engine's time: nanoseconds of the monotonic clock, and never 0.
+func (w *worker) now() int64 { return int64(time.Since(w.start)) }
+
+// run works until it is stopped or the link ends.
+func (w *worker) run() error {
+	runtime.LockOSThread()
+	defer w.close()
+	now, late := w.now(), int64(-1)
+	for {
+		n, errno := w.epoll.Wait(w.events[:], w.timeout(now, late))
+		if errno != 0 && errno != syscall.EINTR {
+			return fmt.Errorf("wait for events: %w", errno)
+		}
+		now = w.now()
+		for i := range w.events[:n] {
+			if done, err := w.dispatch(&w.events[i], now); done {
+				return err
+			}
+		}
+		for _, ref := range w.wheel.Advance(w.due[:0], now) {
+			w.timer(sock.Ref(ref), now)
+		}
+		late = w.flush(now)
+	}
+}
+
+// timeout is how long to wait for events, in nanoseconds: until the next timer or, in late
+// nanoseconds, the next acknowledgement that must not wait longer; -1 is for ever.
+func (w *worker) timeout(now, late int64) int64 {
+	t := w.wheel.Next(now)
+	if late >= 0 && (t < 0 || late < t) {
+		return late
+	}
+	// There is time now for what can wait.
+	if f, ok := w.dev.(flusher); ok && t != 0 {
+		if err := f.Flush(); err != nil {
+			w.e.p.Log.Warn(err.Error())
+		}
+	}
+	return t
+}
+
+// dispatch handles one event. It says whether the worker is done.
+func (w *worker) dispatch(ev *sys.Event, now int64) (done bool, err error) {
+	switch ref := sock.Ref(ev.Ref); ref.Kind() {
+	case sock.KindLink:
+		if ev.Events&sock.Out != 0 {
+			w.linkWritable(now)
+		}
+		if _, err := w.eth.Poll(w.ip, now); err != nil {
+			if errors.Is(err, link.ErrClosed) {
+				err = nil
+			}
+			return true, err
+		}
+	case sock.KindTCP:
+		w.tcp.Event(ref, ev.Events, now)
+	case sock.KindUDP:
+		w.udp.Event(ref, ev.Events, now)
+	case sock.KindICMP:
+		w.icmp.Event(ref, ev.Events, now)
+	case sock.KindListen:
+		w.ports.Event(ref, now)
+	case sock.KindWake:
+		return true, nil
+	}
+	return false, nil
+}
+
+// timer handles one reference that the wheel has fired.
+func (w *worker) timer(ref sock.Ref, now int64) {
+	switch ref.Kind() {
+	case sock.KindTCP:
+		w.tcp.Timer(ref, now)
+	case sock.KindUDP:
+		w.udp.Timer(ref, now)
+	case sock.KindICMP:
+		w.icmp.Timer(ref, now)
+	case sock.KindNDP:
+		w.advertise(now)
+	}
+}
+
+// flush ends a burst. It returns in how many nanoseconds an acknowledgement is due that
+// waits for an answer to ride on, -1 if there is none.
+func (w *worker) flush(now int64) int64 {
+	if w.tcp == nil {
+		return -1
+	}
+	late := int64(-1)
+	w.tcp.Flush(now)
+	if w.tcp.Waiting() {
+		late = w.tcp.FlushLate(now)
+		w.tcp.Flush(now)
+		if !w.tcp.Waiting() {
+			late = -1
+		}
+	}
+	w.watchLink()
+	return late
+}
+
+// watchLink watches the link for being writable while somebody waits for that.
+func (w *worker) watchLink() {
+	if blocked := w.tcp.Blocked(); blocked != w.linkOut {
+		w.linkOut = blocked
+		events := uint32(sock.In)
+		if blocked {
+			events |= sock.Out
+		}
+		w.epoll.Mod(w.dev.FD(), uint64(sock.MakeRef(sock.KindLink, 0, 0)), events)
+	}
+}
+
+func (w *worker) linkWritable(now int64) {
+	if w.tcp != nil {
+		w.tcp.LinkWritable()
+	}
+}
+
+// advertise lets the router speak, and sets its timer.
+func (w *worker) advertise(now int64) {
+	if next := w.ndp.Timer(now); next != 0 {
+		w.wheel.Add(uint64(sock.MakeRef(sock.KindNDP, 0, 0)), next)
+	}
+}
+
+// close frees what the worker has; the ports first.
+func (w *worker) close() {
+	if w.ports != nil {
+		w.ports.Close()
+	}
+	for _, ref := range w.udpPorts {
+		w.udp.RemoveListener(ref)
+	}
+	close(w.e.closed)
+	if w.tcp != nil {
+		w.tcp.Reset()
+	}
+	w.dev.Close()
+	w.epoll.Close()
+}

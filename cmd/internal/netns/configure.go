@@ -1,0 +1,124 @@
+package netns
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"passt/cmd/internal/conf"
+	"passt/cmd/internal/hostinfo"
+)
+
+// Theory of operation: rtnetlink(7). Each setting is one request with an acknowledgement,
+// some ten microseconds each. What the guest can live without is a warning: one route that
+// the kernel refuses must not keep the others from working.
+//
+// IPv6 is ready for use when Configure returns. The kernel would otherwise spend one to two
+// seconds on duplicate address detection (RFC 4862, 5.4), for the link-local address even
+// before the first router is asked; on this link there is nobody but us to have a duplicate.
+
+// loopbackIndex is the same in every network namespace (the kernel's LOOPBACK_IFINDEX).
+const loopbackIndex = 1
+
+// config is the state of one call of Configure.
+type config struct {
+	h        *netlink.Handle
+	link     netlink.Link
+	name     string
+	mac      net.HardwareAddr
+	warnings []string
+}
+
+// Configure sets up the network namespace of the calling thread: loopback up in any case;
+// for the tap called ifname the MAC address of --ns-mac-addr and, if n has IPv6 off, no
+// IPv6. With --config-net it also gets its MTU, is set up, and gets the addresses and
+// routes of n. Without, all of that is left to the guest's own DHCP client and the tap
+// stays down. An empty ifname means that there is no tap.
+//
+// The warnings are for the user, one line each. After an error, the namespace is of no use.
+func Configure(n *hostinfo.Network, ifname string, o *conf.Options) (warnings []string, err error) {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("opening a netlink socket in the namespace: %w", err)
+	}
+	defer h.Close()
+	c := &config{h: h, name: ifname}
+	if err := c.up(linkAt(loopbackIndex)); err != nil {
+		return nil, fmt.Errorf("setting the namespace's loopback interface up: %w", err)
+	}
+	if ifname == "" {
+		return nil, nil
+	}
+	if err := c.prepare(n, o); err != nil {
+		return nil, err
+	}
+	if o.ConfigNet {
+		err = c.configure(n)
+	}
+	return c.warnings, err
+}
+
+// MAC returns the MAC address of an interface in the calling thread's network namespace: the
+// guest's, before it has sent a frame.
+func MAC(ifname string) (net.HardwareAddr, error) {
+	l, err := netlink.LinkByName(ifname)
+	if err != nil {
+		return nil, fmt.Errorf("looking for interface %s in the namespace: %w", ifname, err)
+	}
+	return l.Attrs().HardwareAddr, nil
+}
+
+// linkAt is enough of a link for requests that name it by index.
+func linkAt(index int) netlink.Link {
+	return &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index}}
+}
+
+func (c *config) up(l netlink.Link) error { return c.h.LinkSetUp(l) }
+
+func (c *config) warnf(format string, a ...any) {
+	c.warnings = append(c.warnings, fmt.Sprintf(format, a...))
+}
+
+// prepare does what is done with and without --config-net, while the tap is still down.
+func (c *config) prepare(n *hostinfo.Network, o *conf.Options) error {
+	l, err := c.h.LinkByName(c.name)
+	if err != nil {
+		return fmt.Errorf("looking for interface %s in the namespace: %w", c.name, err)
+	}
+	c.mac = l.Attrs().HardwareAddr
+	c.link = linkAt(l.Attrs().Index)
+	if o.NsMAC != nil {
+		if err := c.h.LinkSetHardwareAddr(c.link, o.NsMAC); err != nil {
+			return fmt.Errorf("--ns-mac-addr %s: setting it on %s: %w", o.NsMAC, c.name, err)
+		}
+		c.mac = o.NsMAC
+	}
+	if !n.V6.Enabled {
+		c.disableIPv6()
+	}
+	return nil
+}
+
+func (c *config) configure(n *hostinfo.Network) error {
+	if n.AnnounceMTU {
+		if err := c.h.LinkSetMTU(c.link, n.MTU); err != nil {
+			return fmt.Errorf("--mtu %d: setting it on %s: %w", n.MTU, c.name, err)
+		}
+	}
+	ipv6 := n.V6.Enabled && c.prepareIPv6(n)
+	if err := c.up(c.link); err != nil {
+		return fmt.Errorf("setting %s up: %w", c.name, err)
+	}
+	if n.V4.Enabled {
+		c.addresses(&n.V4, 0)
+		c.routes(&n.V4)
+	}
+	if ipv6 {
+		c.linkLocal()
+		c.addresses(&n.V6, unix.IFA_F_NODAD)
+		c.routes(&n.V6)
+	}
+	return nil
+}

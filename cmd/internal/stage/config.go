@@ -1,0 +1,97 @@
+package stage
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"passt/cmd/internal/conf"
+	"passt/cmd/internal/hostinfo"
+	"passt/cmd/internal/logx"
+)
+
+// config is what a later stage is told at its start.
+type config struct {
+	Options conf.Options
+	Network hostinfo.Network
+	Command command
+	Start   time.Time // when the start stage began; origin of the log's times
+	Pcap    int       // descriptor of the capture file; -1 if none
+
+	// BareAddr holds the addresses of Options.Addr that have no prefix length, since the
+	// text form of a netip.Prefix has no way to say so.
+	BareAddr [2]netip.Addr
+}
+
+const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+
+// seal writes c to a memfd that nobody can change any more, and returns its descriptor,
+// which is closed on exec.
+func (c *config) seal() (fd int, err error) {
+	d := *c
+	for i, p := range d.Options.Addr {
+		if p.Addr().IsValid() && !p.IsValid() {
+			d.BareAddr[i], d.Options.Addr[i] = p.Addr(), netip.Prefix{}
+		}
+	}
+	b, err := json.Marshal(&d)
+	if err != nil {
+		return -1, fmt.Errorf("encode the configuration: %w", err)
+	}
+	fd, err = unix.MemfdCreate("pasta-config", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return -1, fmt.Errorf("create a file in memory: %w", err)
+	}
+	for off := 0; off < len(b) && err == nil; {
+		var n int
+		n, err = unix.Pwrite(fd, b[off:], int64(off))
+		off += n
+	}
+	if err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("write the configuration: %w", err)
+	}
+	return fd, nil
+}
+
+// unseal reads what seal wrote. It refuses a file that somebody could still change.
+func unseal(fd int) (*config, error) {
+	if s, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0); err != nil || s&seals != seals {
+		return nil, fmt.Errorf("descriptor %d is no sealed configuration", fd)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, err
+	}
+	b := make([]byte, st.Size)
+	for off := 0; off < len(b); {
+		n, err := unix.Pread(fd, b[off:], int64(off))
+		if err != nil || n == 0 {
+			return nil, fmt.Errorf("read the configuration: %w", err)
+		}
+		off += n
+	}
+	c := &config{}
+	if err := json.Unmarshal(b, c); err != nil {
+		return nil, fmt.Errorf("decode the configuration: %w", err)
+	}
+	for i, a := range c.BareAddr {
+		if a.IsValid() {
+			c.Options.Addr[i] = netip.PrefixFrom(a, -1)
+		}
+	}
+	return c, nil
+}
+
+// logger makes the logger of a stage.
+func (c *config) logger() *slog.Logger {
+	o := &c.Options
+	return logx.New(logx.Stderr, logx.Config{Name: "pasta", Debug: o.Debug, Trace: o.Trace, Quiet: o.Quiet, Start: c.Start})
+}

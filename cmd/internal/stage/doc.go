@@ -1,0 +1,29 @@
+// Package stage is the process model: which processes the program consists of, how they
+// are started, what each may do, and how they end.
+//
+// For a command in new namespaces (pasta [OPTION]... [COMMAND [ARG]...]) there are three,
+// each the same program re-executed, since a Go program has threads from its start and
+// can't move into a new user or PID namespace later:
+//
+//	start       what the user started. Looks at the host, opens the host's files, starts
+//	            the translator, passes on signals, and exits with the command's status.
+//	translator  in a user, mount, IPC, UTS and PID namespace of its own, but in the host's
+//	            network namespace. Starts the namespace stage, gets the tap from it, builds
+//	            the engine, closes its sandbox and runs the engine.
+//	namespace   in the new network, mount, PID, IPC and UTS namespaces, below the
+//	            translator's user namespace. Makes and configures the tap, waits until the
+//	            translator is ready, and then becomes the command by execve.
+//
+// A stage is recognised by its argv[0], which holds a space, as no file of this program
+// does. Configuration travels as JSON in a sealed memfd, which is never inherited by the
+// command. Descriptors are passed at numbers that were free, not at 3 and up, so that the
+// descriptors that the user passes to the command stay where they are.
+//
+// The end, whichever stage it begins in: the command is the first process of its PID
+// namespace, and that is a child of the translator's, so the death of the translator ends
+// all of it, by the kernel's hand. The translator notices the death of the start stage as
+// the end of file of their control socket.
+//
+// Caller: main, which calls Dispatch before anything else, and Run once the options are
+// parsed. Never imported by a layer.
+package stage

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"passt/cmd/internal/conf"
+	"passt/cmd/internal/logx"
+)
+
+// isSubcommand says whether a first word of passt calls for cobra. The list stands here,
+// so that the classic command line costs no set-up of cobra.
+func isSubcommand(word string) bool {
+	return slices.Contains([]string{
+		"run", "version", "help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd,
+	}, word)
+}
+
+// subcommand runs passt's subcommands and returns the exit status.
+func (p *program) subcommand(args []string) (code int) {
+	log := logx.New(p.stderr, logx.Config{Name: "passt"})
+	root := &cobra.Command{
+		Use:   "passt",
+		Short: "Network connectivity for virtual machines and namespaces, without privileges",
+		Long: "passt gives a virtual machine, or as pasta a network namespace, the network of the host, without privileges.\n" +
+			"Without a command, it has passt's classic command line: see passt --help.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(&cobra.Command{
+		Use:   "run [--pasta] [OPTION]... [COMMAND [ARG]...]",
+		Short: "Connect a virtual machine, or with --pasta first, a namespace",
+		// The option table of conf is the only one.
+		DisableFlagParsing: true,
+		Run: func(_ *cobra.Command, args []string) {
+			code = p.runCommand(args)
+		},
+	}, &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		Run: func(*cobra.Command, []string) {
+			code = p.output(log, p.printVersion(conf.ModePasst))
+		},
+	})
+	root.SetArgs(args)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	if err := root.Execute(); err != nil {
+		log.Error(err.Error() + "; try 'passt help'")
+		return 1
+	}
+	return code
+}
+
+// runCommand is "passt run": the first argument may say which of the two programs it is.
+func (p *program) runCommand(args []string) int {
+	if len(args) > 0 {
+		switch args[0] {
+		case "--pasta":
+			return p.classic(conf.ModePasta, "passt run --pasta", args[1:])
+		case "--passt":
+			return p.classic(conf.ModePasst, "passt run --passt", args[1:])
+		}
+	}
+	return p.classic(conf.ModePasst, "passt run", args)
+}

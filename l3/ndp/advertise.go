@@ -1,0 +1,215 @@
+package ndp
+
+// Router Advertisements (RFC 4861, sections 4.2 and 6.2; RFC 8106 for resolvers and search
+// lists; RFC 8319 for the router lifetime). What they say does not change, so the message
+// is built once, and only its checksum depends on the destination.
+//
+// A solicitation is answered to its source at once: the random delay of section 6.2.6 is
+// there to keep several routers from answering together, and we are the only one. One from
+// the unspecified address can only be answered to all nodes, and those advertisements keep
+// the distance that the section demands: a host that hits the gap solicits again after it.
+//
+// Lifetimes are infinite, or the longest there is for the router: a guest that was stopped
+// for a day finds its configuration valid when it goes on.
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mdlayher/ndp"
+
+	"passt/l3"
+)
+
+// Router constants and defaults (RFC 4861, sections 6.2.1 and 10; RFC 8319, section 4).
+const (
+	defaultMaxInterval = 600 * time.Second
+	defaultMinInterval = 200 * time.Second
+	minDelayBetweenRAs = 3 * time.Second
+	maxInitialInterval = 16 * time.Second
+	maxInitialRAs      = 3
+	routerLifetime     = 65535 * time.Second
+	curHopLimit        = 64
+)
+
+// maxMessage is the size up to which lists are taken into an advertisement, in bytes: it
+// goes unfragmented over any IPv6 link (RFC 8200, section 5).
+const maxMessage = 1280 - l3.HeaderLen6
+
+// The rate of answers to solicitations: one in solicitCost on average.
+const (
+	solicitCost  = int64(100 * time.Millisecond)
+	solicitBurst = 20 * solicitCost
+)
+
+// advertiser is the state of our advertisements.
+type advertiser struct {
+	msg      []byte // the message without its checksum; nil if none is ever sent
+	min, max int64  // limits of the interval, in nanoseconds
+	started  bool   // an advertisement went to all nodes, at last
+	last     int64
+	due      int64 // when the next one goes to all nodes
+	initial  int   // of the first maxInitialRAs, how many went out
+	credit   int64 // for answers to solicitations, in nanoseconds of waiting
+	filled   int64 // when credit was computed
+}
+
+// init takes what c says about advertisements.
+func (a *advertiser) init(c *Config) {
+	if c.NoRA || !c.LinkLocal.Is6() || !c.LinkLocal.IsLinkLocalUnicast() {
+		return
+	}
+	a.msg = build(c)
+	a.credit = solicitBurst
+	a.max, a.min = int64(c.MaxInterval), int64(c.MinInterval)
+	if a.max <= 0 {
+		a.max, a.min = int64(defaultMaxInterval), int64(defaultMinInterval)
+	}
+	a.min = max(a.min, int64(minDelayBetweenRAs))
+	a.max = max(a.max, a.min)
+}
+
+// Timer sends an unsolicited advertisement if one is due at now, and returns when it wants
+// to be called next, math.MaxInt64 for never. Both are monotonic times in nanoseconds.
+// Calls in between do no harm.
+func (r *Router) Timer(now int64) (next int64) {
+	if r.adv.msg == nil {
+		return math.MaxInt64
+	}
+	if !r.adv.started || now >= r.adv.due {
+		r.advertiseToAll(now)
+	}
+	return r.adv.due
+}
+
+// advertiseToAll sends an advertisement to all nodes and sets the time of the next one.
+func (r *Router) advertiseToAll(now int64) {
+	a := &r.adv
+	interval := a.min
+	if a.max > a.min {
+		interval += r.cfg.Rand(a.max - a.min + 1)
+	}
+	if a.initial < maxInitialRAs { // RFC 4861, section 6.2.4
+		a.initial++
+		interval = min(interval, int64(maxInitialInterval))
+	}
+	a.started, a.last, a.due = true, now, now+interval
+	if r.send(r.linkLocal, allNodes, a.msg) {
+		r.Stats.TxRouter++
+	}
+}
+
+// routerSolicitation answers p, whose length and options have been checked.
+func (r *Router) routerSolicitation(p *l3.Packet, opts options, now int64) {
+	a := &r.adv
+	unspecified := p.Src.IsUnspecified()
+	switch {
+	case unspecified && opts.sourceLLA:
+		r.Stats.RxBad++ // RFC 4861, section 6.1.1
+	case a.msg == nil:
+		r.Stats.RxIgnored++
+	case unspecified && a.started && now-a.last < int64(minDelayBetweenRAs) || !a.take(now):
+		r.Stats.RxLimited++
+	case unspecified:
+		r.advertiseToAll(now)
+	case r.send(r.linkLocal, p.Src, a.msg):
+		r.Stats.TxRouter++
+	}
+}
+
+// take says whether one more answer is within the rate.
+func (a *advertiser) take(now int64) bool {
+	a.credit = min(a.credit+max(now-a.filled, 0), solicitBurst)
+	a.filled = now
+	if a.credit < solicitCost {
+		return false
+	}
+	a.credit -= solicitCost
+	return true
+}
+
+// build makes the advertisement that c describes. What does not fit is left out, from the
+// end of the lists, and so are names that are none.
+func build(c *Config) []byte {
+	ra := &ndp.RouterAdvertisement{
+		CurrentHopLimit:      curHopLimit,
+		ManagedConfiguration: c.Managed,
+		OtherConfiguration:   c.Other,
+		RouterLifetime:       routerLifetime,
+		Options:              []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: c.MAC[:]}},
+	}
+	if c.MTU > 0 {
+		ra.Options = append(ra.Options, ndp.NewMTU(c.MTU))
+	}
+	if c.Prefix.IsValid() && c.Prefix.Addr().Is6() && !c.Prefix.Addr().IsLinkLocalUnicast() {
+		ra.Options = append(ra.Options, &ndp.PrefixInformation{
+			PrefixLength:                   64, // RFC 4291, section 2.5.1: interface identifiers have 64 bits
+			OnLink:                         true,
+			AutonomousAddressConfiguration: true,
+			ValidLifetime:                  ndp.Infinity,
+			PreferredLifetime:              ndp.Infinity,
+			Prefix:                         netip.PrefixFrom(c.Prefix.Addr().WithZone(""), 64).Masked().Addr(),
+		})
+	}
+	b, _ := ndp.MarshalMessage(ra) // constant options of known form: it cannot fail
+	rdnss := &ndp.RecursiveDNSServer{Lifetime: ndp.Infinity}
+	for _, d := range c.DNS {
+		if !d.Is6() || d.Is4In6() {
+			continue
+		}
+		n := len(rdnss.Servers)
+		rdnss.Servers = append(rdnss.Servers, d.WithZone(""))
+		if longer, ok := with(ra, rdnss); ok {
+			b = longer
+		} else {
+			rdnss.Servers = rdnss.Servers[:n]
+		}
+	}
+	if len(rdnss.Servers) > 0 {
+		ra.Options = append(ra.Options, rdnss)
+	}
+	dnssl := &ndp.DNSSearchList{Lifetime: ndp.Infinity}
+	for _, name := range c.Search {
+		if name = strings.TrimSuffix(name, "."); !isName(name) {
+			continue
+		}
+		n := len(dnssl.DomainNames)
+		dnssl.DomainNames = append(dnssl.DomainNames, name)
+		if longer, ok := with(ra, dnssl); ok {
+			b = longer
+		} else {
+			dnssl.DomainNames = dnssl.DomainNames[:n]
+		}
+	}
+	return b
+}
+
+// with is ra with one more option, and whether that is still a message to be sent.
+func with(ra *ndp.RouterAdvertisement, o ndp.Option) ([]byte, bool) {
+	longer := *ra
+	longer.Options = append(slices.Clip(ra.Options), o)
+	b, err := ndp.MarshalMessage(&longer)
+	return b, err == nil && len(b) <= maxMessage
+}
+
+// isName says whether s is a domain name in its usual text: labels of 1 to 63 bytes of
+// printable ASCII, at most 253 together (RFC 1035, section 2.3.4).
+func isName(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if len(label) < 1 || len(label) > 63 {
+			return false
+		}
+		for _, c := range []byte(label) {
+			if c <= ' ' || c > '~' {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,6 @@
+// Package dhcpv6 is a DHCPv6 server for one guest: it gives out one address, always the same,
+// and the configuration that goes with it, with or without the address.
+//
+// The multiplexer of l4 offers it the guest's UDP datagrams; it answers through l3.Output.
+// It must not import the translators, nor call a clock or a random source.
+package dhcpv6

@@ -1,0 +1,377 @@
+package tcp
+
+import (
+	"encoding/binary"
+	"syscall"
+	"testing"
+
+	"passt/l3"
+	"passt/l3/inet"
+	"passt/l4/flow"
+	"passt/l4/sock"
+)
+
+func key(guest, host inet.Endpoint) flow.Key { return flow.Key{Guest: guest, Remote: host} }
+
+func TestGuestConnects(t *testing.T) {
+	b := newBench(t, allOffloads)
+	b.in(seg{flags: SYN, seq: irs, wnd: 65535, opts: synOpts})
+	b.want("before the host is connected")
+	b.in(seg{flags: SYN, seq: irs, wnd: 65535, opts: synOpts})
+	b.want("the SYN again")
+	if n := len(b.socks.socks); n != 1 {
+		t.Fatalf("%d sockets", n)
+	}
+	if s := b.socks.socks[0]; s.dst != host4 || s.local || s.hops != 0 {
+		t.Fatalf("dialled %v, local %v, hops %d", s.dst, s.local, s.hops)
+	}
+	b.event(0, sock.Out)
+	if h := b.net.sent[0].h; h.options().mss != gsoMSS || !h.options().hasScale {
+		t.Errorf("options %+v", h.options())
+	}
+	b.want("connected", "SYN|ACK 0 1")
+	b.in(seg{flags: ACK, seq: irs + 1, ack: b.iss() + 1, wnd: 512})
+	if c := b.conn(); c.state != established || c.sndWnd != 512<<7 {
+		t.Errorf("state %v, window %d", c.state, c.sndWnd)
+	}
+	b.want("ACK")
+}
+
+func TestMappedConnectionIsLocal(t *testing.T) {
+	b := newBench(t, allOffloads)
+	b.host = ep("192.0.2.1:80")
+	b.in(seg{flags: SYN, seq: irs, wnd: 65535})
+	if s := b.socks.socks[0]; s.dst != ep("127.0.0.1:80") || !s.local {
+		t.Errorf("dialled %v, local %v", s.dst, s.local)
+	}
+}
+
+func TestSYNOptions(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		opts  []byte
+		v6    bool
+		mss   uint16
+		scale uint8
+		ours  bool // we offer window scaling
+	}{
+		{"none, IPv4", nil, false, 536, 0, false},
+		{"none, IPv6", nil, true, 1220, 0, false},
+		{"MSS 1460", []byte{2, 4, 5, 0xb4}, false, 1460, 0, false},
+		{"MSS 0", []byte{2, 4, 0, 0}, false, 536, 0, false},
+		{"MSS 1", []byte{2, 4, 0, 1}, false, leastMSS, 0, false},
+		{"MSS 65535", []byte{2, 4, 0xff, 0xff}, false, 65495, 0, false},
+		{"scale 14", []byte{3, 3, 14}, false, 536, 14, true},
+		{"scale 255 means 14", []byte{3, 3, 255}, false, 536, 14, true},
+		{"length 0 ends the list", []byte{2, 0, 5, 0xb4}, false, 536, 0, false},
+		{"length beyond the header", []byte{2, 40, 5, 0xb4}, false, 536, 0, false},
+		{"MSS of another length is skipped", []byte{2, 3, 5, 3, 3, 2, 0}, false, 536, 2, true},
+		{"kind without length", []byte{1, 1, 1, 3}, false, 536, 0, false},
+		{"unknown ones are skipped", []byte{8, 10, 0, 0, 0, 0, 0, 0, 0, 0, 2, 4, 5, 0xb4}, false, 1460, 0, false},
+		{"end hides the rest", []byte{0, 2, 4, 5, 0xb4}, false, 536, 0, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, allOffloads)
+			if tt.v6 {
+				b.guest, b.host = guest6, host6
+			}
+			b.in(seg{flags: SYN, seq: irs, wnd: 1000, opts: tt.opts})
+			b.event(0, sock.Out)
+			c := b.conn()
+			if c.mss != tt.mss || c.sndScale != tt.scale {
+				t.Errorf("mss %d, scale %d; want %d, %d", c.mss, c.sndScale, tt.mss, tt.scale)
+			}
+			if o := b.net.sent[0].h.options(); o.hasScale != tt.ours || o.mss == 0 {
+				t.Errorf("we offer %+v", o)
+			}
+			if c.sndWnd != 1000 {
+				t.Errorf("a SYN's window was scaled: %d", c.sndWnd)
+			}
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		dial  syscall.Errno // at once
+		later syscall.Errno
+		want  []string
+		icmp  []l3.ErrorKind
+	}{
+		{name: "refused at once", dial: syscall.ECONNREFUSED, want: []string{"RST|ACK %d 1"}},
+		{name: "no descriptors", dial: syscall.EMFILE, want: []string{"RST|ACK %d 1"}},
+		{name: "no route", dial: syscall.ENETUNREACH, icmp: []l3.ErrorKind{l3.NetUnreachable}},
+		{name: "forbidden", dial: syscall.EPERM, icmp: []l3.ErrorKind{l3.AdminProhibited}},
+		{name: "refused", later: syscall.ECONNREFUSED, want: []string{"RST|ACK %d 1"}},
+		{name: "reset", later: syscall.ECONNRESET, want: []string{"RST|ACK %d 1"}},
+		{name: "no such host", later: syscall.EHOSTUNREACH, icmp: []l3.ErrorKind{l3.HostUnreachable}},
+		{name: "no answer", later: syscall.ETIMEDOUT},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, allOffloads)
+			b.socks.dialErr = tt.dial
+			b.in(seg{flags: SYN, seq: irs, wnd: 65535, opts: synOpts})
+			if tt.later != 0 {
+				b.socks.socks[0].err = tt.later
+				b.event(0, sock.Err|sock.Hup)
+			}
+			if len(b.net.sent) != len(tt.want) {
+				t.Fatalf("sent %d segments, want %d", len(b.net.sent), len(tt.want))
+			}
+			for _, s := range b.net.sent {
+				if s.h.Flags() != RST|ACK || s.h.Ack() != irs+1 || s.h.Seq() != 0 {
+					t.Errorf("sent %s, seq %d", describe(s.h, 0, irs), s.h.Seq())
+				}
+			}
+			if len(b.net.errors) != len(tt.icmp) {
+				t.Fatalf("sent %v", b.net.errors)
+			}
+			for i, k := range tt.icmp {
+				if b.net.errors[i].Kind != k {
+					t.Errorf("ICMP kind %d, want %d", b.net.errors[i].Kind, k)
+				}
+			}
+			b.wantGone()
+		})
+	}
+}
+
+func TestUnknownSegments(t *testing.T) {
+	b := newBench(t, allOffloads)
+	for _, tt := range []struct {
+		name string
+		s    seg
+		want string
+	}{
+		{"ACK", seg{flags: ACK, seq: 7, ack: 99}, "RST 99"},
+		{"FIN with ACK", seg{flags: FIN | ACK, seq: 7, ack: 99}, "RST 99"},
+		{"no ACK", seg{flags: 0, seq: 7, data: "abc"}, "RST|ACK 0 10"},
+		{"FIN alone", seg{flags: FIN, seq: 7}, "RST|ACK 0 8"},
+		{"SYN with ACK", seg{flags: SYN | ACK, seq: 7, ack: 5}, "RST 5"},
+		{"RST", seg{flags: RST, seq: 7}, ""},
+		{"RST with ACK", seg{flags: RST | ACK, seq: 7, ack: 4}, ""},
+	} {
+		b.net.sent = nil
+		b.in(tt.s)
+		got := ""
+		if len(b.net.sent) > 0 {
+			got = describe(b.net.sent[0].h, 0, 0)
+		}
+		if got != tt.want {
+			t.Errorf("%s: sent %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	b.wantGone()
+}
+
+func TestAnswering(t *testing.T) {
+	start := func(t *testing.T) *bench {
+		b := newBench(t, allOffloads)
+		b.in(seg{flags: SYN, seq: irs, wnd: 65535, opts: synOpts})
+		b.event(0, sock.Out)
+		b.want("SYN", "SYN|ACK 0 1")
+		return b
+	}
+	t.Run("the SYN again", func(t *testing.T) {
+		b := start(t)
+		b.in(seg{flags: SYN, seq: irs, wnd: 65535, opts: synOpts})
+		b.want("answered again", "SYN|ACK 0 1")
+	})
+	t.Run("a wrong ACK", func(t *testing.T) {
+		b := start(t)
+		b.in(seg{flags: ACK, seq: irs + 1, ack: b.iss() + 2})
+		b.want("refused", "RST 2")
+		if b.conn().state != answering {
+			t.Error("connection lost")
+		}
+	})
+	t.Run("a reset inside", func(t *testing.T) {
+		b := start(t)
+		b.in(seg{flags: RST, seq: irs + 1})
+		b.wantGone()
+		b.wantEnded(0, sock.Abort)
+	})
+	t.Run("a reset elsewhere", func(t *testing.T) {
+		b := start(t)
+		b.in(seg{flags: RST, seq: irs + 2})
+		b.conn()
+	})
+	t.Run("no ACK comes", func(t *testing.T) {
+		b := start(t)
+		b.pass(60 * second)
+		b.want("sent again, then given up", "SYN|ACK 0 1", "SYN|ACK 0 1", "SYN|ACK 0 1", "SYN|ACK 0 1", "RST|ACK 1 1")
+		b.wantGone()
+		b.wantEnded(0, sock.Abort)
+	})
+	t.Run("data with the ACK", func(t *testing.T) {
+		b := start(t)
+		b.in(seg{flags: ACK, seq: irs + 1, ack: b.iss() + 1, wnd: 512, data: "hello"})
+		if got := string(b.socks.socks[0].got); got != "hello" {
+			t.Errorf("socket got %q", got)
+		}
+		b.late()
+		b.want("acknowledged", "ACK 1 6")
+	})
+}
+
+func TestHostConnects(t *testing.T) {
+	start := func(t *testing.T) (*bench, int) {
+		b := newBench(t, allOffloads)
+		b.guest, b.host = ep("192.0.2.2:22"), ep("198.51.100.9:5555")
+		fd := b.socks.add()
+		b.tr.Accept(fd, b.host, ep("192.0.2.2:0").Addr, inet.Endpoint{Port: 22}, b.now)
+		b.want("SYN", "SYN 0")
+		return b, fd
+	}
+	t.Run("accepted", func(t *testing.T) {
+		b, fd := start(t)
+		b.in(seg{flags: SYN | ACK, seq: irs, ack: b.iss() + 1, wnd: 1000, opts: synOpts})
+		b.want("established", "ACK 1 1")
+		b.socks.socks[fd].queue = []byte("hello")
+		b.event(fd, sock.In|sock.Out)
+		b.want("data", "ACK 1 1 len 5")
+	})
+	t.Run("data before the guest has accepted", func(t *testing.T) {
+		b, fd := start(t)
+		b.socks.socks[fd].queue = []byte("hello")
+		b.event(fd, sock.In|sock.Out)
+		b.want("nothing yet")
+		b.in(seg{flags: SYN | ACK, seq: irs, ack: b.iss() + 1, wnd: 1000, opts: synOpts})
+		b.want("carries the acknowledgement", "ACK 1 1 len 5")
+	})
+	t.Run("no scaling in the answer", func(t *testing.T) {
+		b, _ := start(t)
+		b.in(seg{flags: SYN | ACK, seq: irs, ack: b.iss() + 1, wnd: 1000})
+		if c := b.conn(); c.rcvScale != 0 || c.sndScale != 0 {
+			t.Errorf("scales %d, %d", c.rcvScale, c.sndScale)
+		}
+	})
+	t.Run("refused", func(t *testing.T) {
+		b, fd := start(t)
+		b.in(seg{flags: RST | ACK, seq: 0, ack: b.iss() + 1})
+		b.wantGone()
+		b.wantEnded(fd, sock.Abort)
+	})
+	t.Run("a reset that acknowledges something else", func(t *testing.T) {
+		b, _ := start(t)
+		b.in(seg{flags: RST | ACK, seq: 0, ack: b.iss() + 5})
+		b.conn()
+	})
+	t.Run("wrong ACK", func(t *testing.T) {
+		b, _ := start(t)
+		b.in(seg{flags: SYN | ACK, seq: irs, ack: b.iss() + 9})
+		b.want("refused", "RST 9")
+	})
+	t.Run("no answer", func(t *testing.T) {
+		b, fd := start(t)
+		b.pass(60 * second)
+		b.want("sent again, then given up", "SYN 0", "SYN 0", "SYN 0", "SYN 0", "RST|ACK 1 -1000")
+		b.wantGone()
+		b.wantEnded(fd, sock.Abort)
+	})
+	t.Run("the peer goes before the guest answers", func(t *testing.T) {
+		b, fd := start(t)
+		b.socks.socks[fd].err = syscall.ECONNRESET
+		b.event(fd, sock.Err|sock.Hup)
+		b.want("reset", "RST|ACK 1 -1000")
+		b.wantGone()
+	})
+	t.Run("from the host's loopback", func(t *testing.T) {
+		b := newBench(t, allOffloads)
+		fd := b.socks.add()
+		b.tr.Accept(fd, ep("127.0.0.1:5555"), ep("127.0.0.1:0").Addr, inet.Endpoint{Port: 22}, b.now)
+		k := key(ep("192.0.2.2:22"), ep("192.0.2.1:5555"))
+		if b.tr.conns.Lookup(&k) == nil {
+			t.Error("not shown as the gateway")
+		}
+	})
+	t.Run("the same 4-tuple twice", func(t *testing.T) {
+		b, _ := start(t)
+		fd := b.socks.add()
+		b.tr.Accept(fd, b.host, ep("192.0.2.2:0").Addr, inet.Endpoint{Port: 22}, b.now)
+		b.wantEnded(fd, sock.Abort)
+	})
+}
+
+func TestRestartedGuest(t *testing.T) {
+	b := newBench(t, allOffloads)
+	b.connect()
+	b.in(seg{flags: SYN, seq: 777, wnd: 1000, opts: synOpts})
+	b.want("challenge", "ACK 1 1")
+	b.in(seg{flags: RST, seq: irs + 1})
+	b.wantGone()
+	b.wantEnded(0, sock.Abort)
+	b.in(seg{flags: SYN, seq: 777, wnd: 1000, opts: synOpts})
+	if len(b.socks.socks) != 2 {
+		t.Error("the new connection was not made")
+	}
+}
+
+func TestTraceroute(t *testing.T) {
+	b := newBench(t, allOffloads)
+	p := b.packet(seg{flags: SYN, seq: irs, wnd: 1000})
+	p.TTL = 3
+	b.tr.Input([]l3.Packet{p}, b.now)
+	if got := b.socks.socks[0].hops; got != 2 {
+		t.Errorf("hops %d, want 2", got)
+	}
+}
+
+func TestBadSegments(t *testing.T) {
+	b := newBench(t, 0)
+	good := b.packet(seg{flags: SYN, seq: irs, wnd: 1000, opts: synOpts})
+	for _, tt := range []struct {
+		name string
+		make func(h []byte) []byte
+	}{
+		{"empty", func(h []byte) []byte { return nil }},
+		{"short", func(h []byte) []byte { return h[:19] }},
+		{"header longer than the segment", func(h []byte) []byte { h[12] = 0xf0; return h }},
+		{"header shorter than itself", func(h []byte) []byte { h[12] = 0x40; return h }},
+		{"checksum", func(h []byte) []byte { h[16]++; return h }},
+	} {
+		p := good
+		p.L4 = tt.make(append([]byte(nil), good.L4...))
+		before := b.tr.Stats.RxBad
+		b.tr.Input([]l3.Packet{p}, b.now)
+		if b.tr.Stats.RxBad != before+1 {
+			t.Errorf("%s: taken", tt.name)
+		}
+	}
+	b.wantGone()
+	b.tr.Input([]l3.Packet{good}, b.now)
+	b.conn()
+}
+
+// FuzzInput feeds segments of any content to a connection in any state.
+func FuzzInput(f *testing.F) {
+	b := newBench(f, allOffloads)
+	for _, s := range []seg{
+		{flags: SYN, seq: irs, wnd: 65535, opts: synOpts},
+		{flags: ACK, seq: irs + 1, ack: 1, wnd: 512, data: "hello"},
+		{flags: FIN | ACK, seq: irs + 1, ack: 1, wnd: 0},
+		{flags: RST, seq: irs + 1},
+	} {
+		f.Add(b.packet(s).L4, uint8(0))
+	}
+	f.Fuzz(func(t *testing.T, h []byte, state uint8) {
+		b := newBench(t, allOffloads)
+		if state&1 != 0 {
+			fd := b.connect()
+			if state&2 != 0 {
+				b.socks.socks[fd].queue, b.socks.socks[fd].eof = make([]byte, 1000), state&4 != 0
+				b.event(fd, sock.In|sock.Out)
+			}
+		}
+		if len(h) >= 20 {
+			binary.BigEndian.PutUint16(h, b.guest.Port)
+			binary.BigEndian.PutUint16(h[2:], b.host.Port)
+		}
+		p := l3.Packet{Src: b.guest.Addr, Dst: b.host.Addr, Proto: l3.ProtoTCP, TTL: 64, L4: h, B: make([]byte, 64)}
+		p.Meta.Flags = 1
+		b.tr.Input([]l3.Packet{p, p}, b.now)
+		b.tr.Flush(b.now)
+		b.pass(3 * second)
+	})
+}

@@ -1,0 +1,189 @@
+package tcp
+
+import (
+	"syscall"
+
+	"passt/l3"
+	"passt/l3/inet"
+	"passt/l4/flow"
+	"passt/l4/sock"
+	"passt/l4/wheel"
+	"passt/link"
+	"passt/nat"
+)
+
+// Sockets is what a Translator needs of the host's sockets; *sock.TCP is one, and the
+// tests have another.
+type Sockets interface {
+	Dialer
+	// Send sends the pieces of v and returns how many bytes the socket took.
+	Send(fd int, v [][]byte) (int, syscall.Errno)
+	// Peek copies the receive queue, from the offset skip on, to the pieces of v; it
+	// returns 0 at the end of the stream. moved says that skip is not where the last Peek
+	// ended.
+	Peek(fd, skip int, moved bool, v [][]byte) (int, syscall.Errno)
+	// Discard takes n bytes off the receive queue.
+	Discard(fd, n int)
+	// Room is the size of the send buffer and how much of it is free, in bytes as the
+	// kernel counts them.
+	Room(fd int) (size, free int)
+	// End ends one direction or all of the socket.
+	End(fd int, how sock.Ending)
+}
+
+// Dialer is the part of Sockets for the beginning of connections.
+type Dialer interface {
+	// Dial starts a connection; local says that dst is the host's loopback.
+	Dial(dst *inet.Endpoint, local bool, hops uint8) (fd int, e syscall.Errno)
+	// Err takes the socket's pending error.
+	Err(fd int) syscall.Errno
+	// KeepAlive makes the host ask the peer from time to time whether it is there.
+	KeepAlive(fd int)
+}
+
+// Network is the way down, with the errors that l3 can send. *l3.Stack is one.
+type Network interface {
+	l3.Output
+	SendError(e l3.ICMPError, quoted []byte, now int64)
+	Guest() *l3.Guest
+}
+
+// Rules is the part of nat.Rules asked here.
+type Rules interface {
+	FromGuest(proto uint8, src, dst inet.Endpoint) (nat.Target, bool)
+	FromHost(proto uint8, remote inet.Endpoint, local inet.Addr, to inet.Endpoint, obs *nat.Observed) (src, dst inet.Endpoint, ok bool)
+}
+
+// Config is what a Translator is made of. Everything in it is used by the worker's thread.
+type Config struct {
+	Net      Network
+	Sockets  Sockets
+	Poller   sock.Poller
+	Wheel    *wheel.Wheel
+	Rules    Rules
+	MTU      int       // of the guest's link, in bytes
+	MaxConns int       // most connections at once
+	Seed     [4]uint64 // random: for the table's hash and initial sequence numbers
+}
+
+// Stats counts events; see the names.
+type Stats struct {
+	FromGuest, FromHost uint64 // connections started
+	Refused             uint64 // connections that the other side or the system refused
+	TableFull           uint64
+	RxBad               uint64 // segments that are no TCP, or fail their checksum
+	RxUnknown           uint64 // segments of no connection
+	RxOutside           uint64 // segments outside the window, and data before or behind what was expected
+	RxDropped           uint64 // bytes inside the window that the socket did not take
+	Retransmits         uint64
+	Timeouts            uint64 // connections given up
+	ResetsSent          uint64
+	LinkFull            uint64 // times that the link did not take a segment
+}
+
+// Translator is the TCP of one worker. It belongs to one thread.
+type Translator struct {
+	cfg   Config
+	conns *flow.Table[Conn]
+	caps  link.Caps
+	Stats Stats
+
+	slots   [maxSlots]link.Slot
+	bodies  [maxSlots * 2][]byte
+	pieces  [maxPieces][]byte // payload of a run, on its way to a socket
+	npieces int
+	due     []*entry // with work at the end of the burst
+	late    []*entry // with acknowledgements that may wait
+	blocked []*entry // wait for the link
+}
+
+const (
+	maxSlots  = 64
+	maxPieces = 64
+)
+
+// New makes a Translator.
+func New(cfg Config) *Translator {
+	return &Translator{
+		cfg:   cfg,
+		conns: flow.New[Conn](cfg.MaxConns, [2]uint64(cfg.Seed[:2])),
+		caps:  cfg.Net.Caps(),
+	}
+}
+
+// Len is the number of connections.
+func (t *Translator) Len() int { return t.conns.Len() }
+
+func (t *Translator) ref(e *entry) sock.Ref { return sock.MakeRef(sock.KindTCP, e.Gen(), e.ID()) }
+
+// Info is a connection as a table of flows shows it.
+type Info struct {
+	Key       flow.Key
+	State     string
+	FromGuest uint64 // bytes
+	ToGuest   uint64
+	LastSeen  int64
+}
+
+// Each calls f for every connection.
+func (t *Translator) Each(f func(Info)) {
+	t.conns.All(func(e *entry) {
+		c := &e.Val
+		f(Info{Key: e.Key, State: c.state.String(), FromGuest: c.bytesIn, ToGuest: c.bytesOut, LastSeen: c.lastSeen})
+	})
+}
+
+// isn makes an initial sequence number (RFC 6528, section 3): a clock of 4 µs plus a hash
+// of the connection that only we know.
+func (t *Translator) isn(k *flow.Key, now int64) uint32 {
+	return k.Digest(t.cfg.Seed[2], t.cfg.Seed[3]) + uint32(now>>12)
+}
+
+// start makes the entry of a connection and watches its socket. If it returns nil the
+// socket is closed.
+func (t *Translator) start(k *flow.Key, fd int, s state, now int64) *entry {
+	e := t.conns.Insert(*k)
+	if e == nil {
+		t.Stats.TableFull++
+		t.cfg.Sockets.End(fd, sock.Abort)
+		return nil
+	}
+	c := &e.Val
+	c.fd, c.state, c.lastSeen = int32(fd), s, now
+	c.tpl.Make(k.Remote.Addr, k.Guest.Addr, l3.ProtoTCP, 64, 0)
+	c.sndNxt = t.isn(k, now)
+	c.sndUna, c.sndMax = c.sndNxt, c.sndNxt
+	c.qHead, c.peekAt = c.sndNxt+1, c.sndNxt+1
+	if !t.cfg.Poller.Add(fd, t.ref(e), sock.InOut) {
+		t.drop(e, sock.Abort)
+		return nil
+	}
+	return e
+}
+
+// drop ends the socket of e and forgets e.
+func (t *Translator) drop(e *entry, how sock.Ending) {
+	c := &e.Val
+	if how == sock.Orderly {
+		t.discard(c) // unread data would turn the close into a reset
+	}
+	t.cfg.Sockets.End(int(c.fd), how)
+	c.state, c.fd = closed, -1
+	t.conns.Remove(e)
+}
+
+// abort ends e on both sides at once: the guest gets a reset too.
+func (t *Translator) abort(e *entry) {
+	t.sendReset(e)
+	t.drop(e, sock.Abort)
+}
+
+// mark puts e on the list for the end of the burst.
+func (t *Translator) mark(e *entry, f flags) {
+	c := &e.Val
+	c.set(f)
+	if !c.has(due) {
+		c.set(due)
+		t.due = append(t.due, e)
+	}
+}

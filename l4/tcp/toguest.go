@@ -1,0 +1,246 @@
+package tcp
+
+// Data for the guest: peeked at in the socket's receive queue, straight into slots of the
+// link, as large frames that the link segments where it can. The queue is the
+// retransmission buffer: data leaves it when the guest has acknowledged it.
+
+import (
+	"syscall"
+
+	"passt/l3"
+	"passt/l4/sock"
+	"passt/link"
+)
+
+// discardMin is how much acknowledged data may stay in the receive queue until it is worth
+// a system call.
+const discardMin = 32 << 10
+
+// dataEnd is the sequence number behind the last byte of data ever sent.
+func (c *Conn) dataEnd() uint32 {
+	if c.has(sentFIN) {
+		return c.sndMax - 1
+	}
+	return c.sndMax
+}
+
+// room is how much the guest's window has left.
+func (c *Conn) guestRoom() int {
+	return int(int32(c.sndUna + c.sndWnd - c.sndNxt))
+}
+
+// frameSize is the most payload of one frame to the guest, and the type of GSO that makes
+// segments of it.
+func (t *Translator) frameSize(c *Conn) (int, uint8) {
+	v4 := c.tpl.Len() == l3.HeaderLen4
+	gso, longest := uint8(link.GSONone), 65535-HeaderLen
+	if v4 {
+		longest -= l3.HeaderLen4
+	}
+	switch {
+	case v4 && t.caps.Offload&link.OffloadTSO4 != 0:
+		gso = link.GSOTCPv4
+	case !v4 && t.caps.Offload&link.OffloadTSO6 != 0:
+		gso = link.GSOTCPv6
+	default:
+		longest = int(c.mss)
+	}
+	return min(longest, t.caps.Body), gso
+}
+
+// push sends the guest what its window and the link allow.
+func (t *Translator) push(e *entry, now int64) {
+	c := &e.Val
+	for c.has(readable) && !c.has(hostEOF) || before(c.sndNxt, c.dataEnd()) {
+		room := c.guestRoom()
+		if room <= 0 {
+			break
+		}
+		if !t.pushBatch(e, room, now) {
+			break
+		}
+	}
+	if c.state == closed {
+		return
+	}
+	if c.has(hostEOF) && c.sndNxt == c.dataEnd() && (!c.has(sentFIN) || c.sndNxt != c.sndMax) {
+		t.sendFIN(e, now)
+	}
+	if c.inFlight() > 0 {
+		if c.deadline == 0 {
+			t.arm(e, now+rto)
+		}
+	} else if c.has(readable) && c.guestRoom() <= 0 && c.deadline == 0 {
+		c.set(probing)
+		t.arm(e, now+rto)
+	}
+}
+
+// pushBatch sends up to room bytes in one batch of frames and says whether there may be
+// more to send.
+func (t *Translator) pushBatch(e *entry, room int, now int64) bool {
+	c := &e.Val
+	size, gso := t.frameSize(c)
+	if c.retries > 0 {
+		room = min(room, size)
+	}
+	k := min((room+size-1)/size, t.caps.Batch, maxSlots)
+	if k = t.cfg.Net.Reserve(t.slots[:k], min(size, room)); k == 0 {
+		t.block(e)
+		return false
+	}
+	want := min(room, k*size)
+	n, err := t.cfg.Sockets.Peek(int(c.fd), int(c.sndNxt-c.qHead), c.peekAt != c.sndNxt, t.bodiesOf(t.slots[:k], size, want))
+	switch {
+	case err == syscall.EAGAIN:
+		c.clear(readable)
+		c.peekAt = c.qHead - 1 // unknown: say where to peek next time
+		return false
+	case err != 0:
+		t.abort(e)
+		return false
+	case n == 0:
+		c.set(hostEOF)
+		return false
+	}
+	c.peekAt = c.sndNxt + uint32(n)
+	if n < want && !c.has(hostClosing) && !before(c.peekAt, c.dataEnd()) {
+		c.clear(readable) // drained: the next edge tells of more
+	}
+	return t.sendData(e, n, size, gso, now)
+}
+
+// bodiesOf collects the memory of slots, size bytes of each and want in all.
+func (t *Translator) bodiesOf(slots []link.Slot, size, want int) [][]byte {
+	v := t.bodies[:0]
+	for i := range slots {
+		n := min(size, want)
+		want -= n
+		for _, b := range slots[i].Body {
+			if n == 0 || len(v) == cap(v) {
+				break
+			}
+			b = b[:min(n, len(b))]
+			n -= len(b)
+			v = append(v, b)
+		}
+	}
+	return v
+}
+
+// sendData sends n bytes that were peeked into the first slots, size to each, and says
+// whether the link took them all.
+func (t *Translator) sendData(e *entry, n, size int, gso uint8, now int64) bool {
+	c := &e.Val
+	k, seq := 0, c.sndNxt
+	for ; n > 0; k++ {
+		s := &t.slots[k]
+		s.Len = min(n, size)
+		n -= s.Len
+		fl := uint8(ACK)
+		if n == 0 {
+			fl |= PSH
+		}
+		t.put(e, s, seq, fl, 0)
+		if s.Len > int(c.mss) {
+			s.Meta.GSO, s.Meta.SegSize, s.Meta.HdrLen = gso, c.mss, uint16(len(s.Head))
+		}
+		seq += uint32(s.Len)
+	}
+	sent := t.cfg.Net.Send(t.slots[:k])
+	for i := range sent {
+		c.sndNxt += uint32(t.slots[i].Len)
+		c.bytesOut += uint64(t.slots[i].Len)
+	}
+	c.sndMax = seqMax(c.sndMax, c.sndNxt)
+	if sent > 0 {
+		c.clear(ackNow | ackLate)
+		c.lastSeen = now
+	}
+	if sent < k {
+		c.set(readable) // what was peeked is there still
+		t.block(e)
+		return false
+	}
+	return c.retries == 0 // one frame at a time to a guest that does not answer
+}
+
+// discard takes what the guest has acknowledged off the receive queue.
+func (t *Translator) discard(c *Conn) {
+	end := c.sndUna
+	if c.has(finAcked) {
+		end--
+	}
+	if n := int32(end - c.qHead); n > 0 && c.state == established {
+		t.cfg.Sockets.Discard(int(c.fd), int(n))
+		c.qHead = end
+	}
+}
+
+// block makes e wait for the link.
+func (t *Translator) block(e *entry) {
+	t.Stats.LinkFull++
+	if c := &e.Val; !c.has(blocked) {
+		c.set(blocked)
+		t.blocked = append(t.blocked, e)
+	}
+}
+
+// Blocked says whether a connection waits for the link to become writable.
+func (t *Translator) Blocked() bool { return len(t.blocked) > 0 }
+
+// LinkWritable goes on with the connections that waited for the link, at the next Flush.
+func (t *Translator) LinkWritable() {
+	for _, e := range t.blocked {
+		if e.Val.state != closed && e.Val.has(blocked) {
+			e.Val.clear(blocked)
+			t.mark(e, 0)
+		}
+	}
+	t.blocked = t.blocked[:0]
+}
+
+// Event handles events of a connection's socket. What it makes possible is done by Flush.
+func (t *Translator) Event(ref sock.Ref, ev uint32, now int64) {
+	e := t.conns.At(ref.ID(), ref.Aux())
+	if e == nil {
+		return
+	}
+	c := &e.Val
+	if c.state == dialing {
+		if ev&(sock.Err|sock.Hup) != 0 {
+			t.dialFailed(e, now)
+		} else if ev&sock.Out != 0 {
+			t.connected(e, now)
+		}
+		return
+	}
+	if ev&(sock.RdHup|sock.Hup) != 0 {
+		c.set(hostClosing)
+	}
+	if ev&(sock.In|sock.RdHup|sock.Hup) != 0 {
+		c.set(readable)
+		t.mark(e, 0)
+	}
+	if ev&sock.Err != 0 && t.failed(e, now) {
+		return
+	}
+	if ev&sock.Out != 0 && c.has(waitRoom) {
+		t.roomy(e)
+	}
+}
+
+// failed handles an error of the socket and says whether it was one. What had arrived
+// before it still goes to the guest, as far as its window allows.
+func (t *Translator) failed(e *entry, now int64) bool {
+	if t.cfg.Sockets.Err(int(e.Val.fd)) == 0 {
+		return false
+	}
+	if e.Val.state == established {
+		t.push(e, now)
+	}
+	if e.Val.state != closed {
+		t.abort(e)
+	}
+	return true
+}

@@ -1,0 +1,193 @@
+package pcap
+
+// The capture file format (draft-ietf-opsawg-pcap), with nanoseconds.
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"passt/link"
+)
+
+// snapLen is the longest frame that a reader has to expect, in bytes: the value that capture
+// tools use for "whole frames".
+const snapLen = 262144
+
+const (
+	recordHeader = 16
+	bufferSize   = 512 << 10
+)
+
+// WriteHeader begins a capture file.
+func WriteHeader(w io.Writer) error {
+	if err := pcapgo.NewWriterNanos(w).WriteFileHeader(snapLen, layers.LinkTypeEthernet); err != nil {
+		return fmt.Errorf("writing capture: %w", err)
+	}
+	return nil
+}
+
+// Dev is a device whose frames are captured. Like the device below, it belongs to one thread.
+type Dev struct {
+	link.Device
+	w      io.Writer // nil once it failed
+	now    func() time.Time
+	failed func(error)
+	buf    buffer
+	rec    *pcapgo.Writer
+	frame  []byte // the copy whose checksum is completed
+}
+
+var _ link.Device = (*Dev)(nil)
+
+// New captures the frames of dev to w, which must have a header already (WriteHeader). Each
+// write is a number of whole records, so devices on several threads can share a file that
+// is opened for appending. now is the time of day. If a write fails, failed is called once
+// and the capture is over, but not the traffic. Closing w is left to the caller, after Close.
+func New(dev link.Device, w io.Writer, now func() time.Time, failed func(error)) *Dev {
+	d := &Dev{Device: dev, w: w, now: now, failed: failed, frame: make([]byte, 0, link.MaxFrame)}
+	d.buf.b = make([]byte, 0, bufferSize)
+	d.rec = pcapgo.NewWriterNanos(&d.buf)
+	return d
+}
+
+// Recv implements link.Device.
+func (d *Dev) Recv(dst []link.Frame) (int, error) {
+	n, err := d.Device.Recv(dst)
+	if n == 0 || d.w == nil {
+		return n, err
+	}
+	t := d.now()
+	for i := range dst[:n] {
+		d.frame = append(d.frame[:0], dst[i].B...)
+		d.makeRoom()
+		d.record(t, &dst[i].Meta)
+	}
+	return n, err
+}
+
+// Send implements link.Device. The memory of a slot is the device's again once it is sent,
+// so frames are captured before, as many at a time as the buffer has room for, and the records
+// of frames that the link did not take are removed.
+func (d *Dev) Send(s []link.Slot) (int, error) {
+	if d.w == nil {
+		return d.Device.Send(s)
+	}
+	t := d.now()
+	for done := 0; ; {
+		d.makeRoom()
+		first := done
+		var ends [64]int // of the records in the buffer
+		begin := len(d.buf.b)
+		for done < len(s) && done-first < len(ends) && d.buf.room() {
+			d.assemble(&s[done])
+			d.record(t, &s[done].Meta)
+			ends[done-first] = len(d.buf.b)
+			done++
+		}
+		n, err := d.Device.Send(s[first:done])
+		if n < done-first {
+			if n > 0 {
+				begin = ends[n-1]
+			}
+			d.buf.b = d.buf.b[:begin]
+			return first + n, err
+		}
+		if err != nil || done == len(s) {
+			return done, err
+		}
+	}
+}
+
+// Flush writes what is still in memory.
+func (d *Dev) Flush() {
+	if d.w == nil || len(d.buf.b) == 0 {
+		return
+	}
+	_, err := d.w.Write(d.buf.b)
+	d.buf.b = d.buf.b[:0]
+	if err != nil {
+		d.w = nil
+		d.failed(fmt.Errorf("writing capture, which ends here: %w", err))
+	}
+}
+
+// Close implements link.Device.
+func (d *Dev) Close() error {
+	d.Flush()
+	return d.Device.Close()
+}
+
+// makeRoom sees to it that the longest frame fits into the buffer.
+func (d *Dev) makeRoom() {
+	if !d.buf.room() {
+		d.Flush()
+	}
+}
+
+// assemble makes d.frame the frame in s.
+func (d *Dev) assemble(s *link.Slot) {
+	d.frame = append(d.frame[:0], s.Head...)
+	left := s.Len
+	for _, p := range s.Body {
+		n := min(left, len(p))
+		d.frame = append(d.frame, p[:n]...)
+		left -= n
+	}
+}
+
+// record appends d.frame to the buffer.
+func (d *Dev) record(t time.Time, m *link.Meta) {
+	complete(d.frame, m)
+	ci := gopacket.CaptureInfo{Timestamp: t, CaptureLength: len(d.frame), Length: len(d.frame)}
+	if err := d.rec.WritePacket(ci, d.frame); err != nil {
+		panic(err) // the buffer takes everything, and the lengths are equal
+	}
+}
+
+// udpCsumOff is where UDP has its checksum; no other protocol has it there.
+const udpCsumOff = 6
+
+// complete fills in the checksum that m leaves to the link.
+func complete(b []byte, m *link.Meta) {
+	start, at := int(m.CsumStart), int(m.CsumStart)+int(m.CsumOff)
+	if m.Flags&link.NeedsCsum == 0 || at+2 > len(b) {
+		return
+	}
+	var s uint64
+	p := b[start:]
+	for ; len(p) >= 4; p = p[4:] {
+		s += uint64(binary.BigEndian.Uint32(p))
+	}
+	if len(p) >= 2 {
+		s += uint64(binary.BigEndian.Uint16(p))
+		p = p[2:]
+	}
+	if len(p) == 1 {
+		s += uint64(p[0]) << 8
+	}
+	for s > 0xffff {
+		s = s>>16 + s&0xffff
+	}
+	c := ^uint16(s)
+	if c == 0 && m.CsumOff == udpCsumOff {
+		c = 0xffff // 0 would say that there is none (RFC 768)
+	}
+	binary.BigEndian.PutUint16(b[at:], c)
+}
+
+// buffer collects records. Its capacity is never exceeded, because room is asked for first.
+type buffer struct{ b []byte }
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.b = append(b.b, p...)
+	return len(p), nil
+}
+
+// room says whether a record of the longest frame fits.
+func (b *buffer) room() bool { return cap(b.b)-len(b.b) >= recordHeader+link.MaxFrame }

@@ -1,0 +1,93 @@
+package sys
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Event is one event of an epoll instance: Events is a set of EPOLL bits, and Ref what the
+// descriptor was added with.
+type Event struct {
+	Events uint32
+	Ref    uint64
+}
+
+// epollEvent is struct epoll_event, which is packed on amd64 only: two 32-bit halves have
+// the right layout there, and Pad mends it elsewhere.
+type epollEvent = unix.EpollEvent
+
+// Epoll is an epoll instance. It belongs to one thread, except Add, which any may call.
+type Epoll struct {
+	fd     int
+	raw    []epollEvent
+	ts     unix.Timespec // of Wait, where the kernel finds it without an allocation
+	coarse bool          // the kernel has no epoll_pwait2
+}
+
+// NewEpoll makes an instance that takes up to batch events in one Wait.
+func NewEpoll(batch int) (*Epoll, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	return &Epoll{fd: fd, raw: make([]epollEvent, batch)}, nil
+}
+
+// Add watches fd for events, a set of EPOLL bits; each event then carries ref.
+func (p *Epoll) Add(fd int, ref uint64, events uint32) syscall.Errno {
+	return p.ctl(unix.EPOLL_CTL_ADD, fd, ref, events)
+}
+
+// Mod changes what fd is watched for. For an edge-triggered descriptor this also arms the
+// edge again: a condition that holds now is reported.
+func (p *Epoll) Mod(fd int, ref uint64, events uint32) syscall.Errno {
+	return p.ctl(unix.EPOLL_CTL_MOD, fd, ref, events)
+}
+
+// Del stops watching fd. Closing the last descriptor of a socket does the same.
+func (p *Epoll) Del(fd int) syscall.Errno { return p.ctl(unix.EPOLL_CTL_DEL, fd, 0, 0) }
+
+func (p *Epoll) ctl(op, fd int, ref uint64, events uint32) syscall.Errno {
+	ev := epollEvent{Events: events, Fd: int32(uint32(ref)), Pad: int32(uint32(ref >> 32))}
+	_, _, e := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.fd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	return e
+}
+
+// Wait fills dst with events and returns how many. It waits for timeout nanoseconds at
+// most, for ever if timeout is negative, and not at all if it is 0. Kernels before Linux
+// 5.11 round up to milliseconds.
+func (p *Epoll) Wait(dst []Event, timeout int64) (int, syscall.Errno) {
+	n := min(len(dst), len(p.raw))
+	var r uintptr
+	var e syscall.Errno
+	switch {
+	case timeout == 0:
+		r, _, e = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.raw[0])), uintptr(n), 0, 0, 0)
+	case timeout < 0 || p.coarse:
+		ms := int64(-1)
+		if timeout > 0 {
+			ms = min((timeout+999_999)/1_000_000, 1<<30)
+		}
+		r, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.raw[0])), uintptr(n), uintptr(ms), 0, 0)
+	default:
+		p.ts = unix.NsecToTimespec(timeout)
+		r, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.fd), uintptr(unsafe.Pointer(&p.raw[0])), uintptr(n), uintptr(unsafe.Pointer(&p.ts)), 0, 0)
+		if e == unix.ENOSYS {
+			p.coarse = true
+			return p.Wait(dst, timeout)
+		}
+	}
+	if e != 0 {
+		return 0, e
+	}
+	for i := range p.raw[:r] {
+		ev := &p.raw[i]
+		dst[i] = Event{Events: ev.Events, Ref: uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32}
+	}
+	return int(r), 0
+}
+
+// Close closes the instance.
+func (p *Epoll) Close() { Close(p.fd) }

@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+)
+
+// The tests of this file prove the topology itself, with no pasta in between: if they fail,
+// nothing else says anything.
+
+func TestTopologyTransfers(t *testing.T) {
+	for _, p := range []path{
+		{"host to peer v4", host, peer, peerV4},
+		{"host to peer v6", host, peer, peerV6},
+		{"peer to host v4", peer, host, hostV4},
+		{"peer to host v6", peer, host, hostV6},
+		{"host to far v4", host, far, farV4},
+		{"host to far v6", host, far, farV6},
+	} {
+		for _, network := range []string{"tcp", "udp"} {
+			size := 10 << 20
+			if p.server == far && network == "udp" {
+				size = 100 << 10 // a window at a time, 50 ms each
+			}
+			t.Run(fmt.Sprintf("%s %s", network, p.name), func(t *testing.T) {
+				exchange(t, p.client, p.server, network, p.addr, 7000, size)
+			})
+		}
+	}
+}
+
+func TestTopologyDelay(t *testing.T) {
+	serveOn(t, far, endpoint("", 7000), func(c *net.TCPConn) {
+		b := make([]byte, 10)
+		for {
+			n, err := c.Read(b)
+			if err != nil {
+				return
+			}
+			c.Write(b[:n])
+		}
+	})
+	for _, addr := range []string{farV4, farV6} {
+		c := dialTCP(t, host, endpoint(addr, 7000))
+		begin := time.Now()
+		b := []byte("0123456789")
+		c.Write(b)
+		got := make([]byte, 10)
+		if _, err := c.Read(got); err != nil || !bytes.Equal(b, got) {
+			t.Fatalf("%s: %v, %q", addr, err, got)
+		}
+		if d := time.Since(begin); d < 50*time.Millisecond || d > 70*time.Millisecond {
+			t.Errorf("%s: a round trip takes %v, want 50 ms", addr, d)
+		}
+	}
+}
+
+func TestTopologyBlackHole(t *testing.T) {
+	for _, addr := range []string{holeV4, holeV6} {
+		_, err := host.dial("tcp", endpoint(addr, 80), 300*time.Millisecond)
+		if ne, ok := err.(net.Error); !ok || !ne.Timeout() {
+			t.Errorf("%s: %v, want a timeout", addr, err)
+		}
+	}
+}
