@@ -91,8 +91,7 @@ func (s *Stack) Input(batch []l2.Packet, now int64) {
 	for i := range batch {
 		in := &batch[i]
 		if s.reasm.Full() { // memory of whole datagrams is needed again
-			s.up.Input(s.batch, now)
-			s.batch = s.batch[:0]
+			s.pass(now)
 			s.reasm.Release()
 		}
 		s.batch = s.batch[:len(s.batch)+1]
@@ -108,8 +107,14 @@ func (s *Stack) Input(batch []l2.Packet, now int64) {
 			s.batch = s.batch[:len(s.batch)-1]
 		}
 	}
+	s.pass(now)
+}
+
+// pass hands the batch up.
+func (s *Stack) pass(now int64) {
 	if len(s.batch) > 0 {
 		s.up.Input(s.batch, now)
+		s.batch = s.batch[:0]
 	}
 }
 

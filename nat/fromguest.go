@@ -1,79 +1,75 @@
 package nat
 
-// From the guest to the host: what a destination that the guest uses means here.
+// From the guest to the host. Addresses of the guest's world that stand for something on
+// the host are translated, everything else is what it says. What must never happen is that
+// an address which is no mapping reaches the host's own loopback: Linux takes not only
+// 127.0.0.0/8 and ::1 for that, but also "this host" (0.0.0.0/8, ::; RFC 1122, section
+// 3.2.1.3) and multicast that stays inside the interface (RFC 4291, section 2.7).
 
 import "passt/l3/inet"
 
-// IP protocol numbers whose ports are looked at.
+// Protocol numbers.
 const (
 	protoTCP = 6
 	protoUDP = 17
 )
 
-// Ports of DNS and of DNS over TLS.
+// Ports of a resolver: DNS (RFC 1035) and DNS over TLS (RFC 7858).
 const (
-	portDNS = 53
-	portDoT = 853
+	portDNS    = 53
+	portDNSTLS = 853
 )
 
 var (
-	loopback4 = inet.V4([]byte{127, 0, 0, 1})
+	loopback4 = inet.Addr{10: 0xff, 11: 0xff, 12: 127, 15: 1}
 	loopback6 = inet.Addr{15: 1}
 )
 
-func (r *Rules) family(a *inet.Addr) (f *Family, loopback inet.Addr) {
-	if a.Is4() {
-		return &r.c.V4, loopback4
-	}
-	return &r.c.V6, loopback6
-}
-
-// FromGuest decides where a flow of the IP protocol proto goes that the guest begins from src
-// to dst; for ICMP echo the ports mean nothing. It returns false if the flow is not to be
-// made: its destination names no host that a network could reach. The host's loopback is
-// reached by the addresses that are mapped to it and by no other.
-func (r *Rules) FromGuest(proto uint8, src, dst inet.Endpoint) (Target, bool) {
-	f, loopback := r.family(&dst.Addr)
-	if !f.Enabled || src.Addr.Is4() != dst.Addr.Is4() {
+// FromGuest says where a flow of the guest from src to dst goes on the host. ok is false if
+// it goes nowhere. proto is an IP protocol number; the ports of an ICMP echo are its
+// identifier, and mean nothing here.
+func (r *Rules) FromGuest(proto uint8, src, dst inet.Endpoint) (t Target, ok bool) {
+	f := r.family(&dst.Addr)
+	if !f.Enabled || src.Addr.Is4() != dst.Addr.Is4() || dst.Addr.IsUnspecified() {
 		return Target{}, false
 	}
-	dns := (proto == protoTCP || proto == protoUDP) && (dst.Port == portDNS || dst.Port == portDoT)
-	switch {
-	case dns && is(f.DNSForward, dst.Addr) && !f.DNSHost.IsZero():
-		return to(f.DNSHost, dst.Port), true
-	case is(f.MapHostLoopback, dst.Addr):
-		return to(loopback, dst.Port), true
-	case is(f.MapGuestAddr, dst.Addr):
-		if f.Host.IsZero() {
-			return Target{}, false
+	t.Dst.Port = dst.Port
+	switch dns := isDNS(proto, dst.Port); {
+	case dns && dst.Addr == f.DNSForward && !f.DNSHost.IsZero():
+		t.Dst.Addr = f.DNSHost
+		t.Loopback = f.DNSHost.IsLoopback()
+	case dst.Addr == f.MapHostLoopback:
+		t.Dst.Addr = loopback6
+		if dst.Addr.Is4() {
+			t.Dst.Addr = loopback4
 		}
-		return to(f.Host, dst.Port), true
-	case !reachable(&dst.Addr):
-		return Target{}, false
-	case proto == protoTCP && !dst.Addr.IsUnicast():
-		return Target{}, false
+		t.Loopback = true
+	case dst.Addr == f.MapGuestAddr:
+		t.Dst.Addr = f.Host
+		return t, !f.Host.IsZero()
+	default:
+		t.Dst.Addr = dst.Addr
+		return t, allowed(proto, &dst.Addr)
 	}
-	return Target{Dst: dst}, true
+	return t, true
 }
 
-// is says whether the address a, which may be none, is b.
-func is(a, b inet.Addr) bool { return !a.IsZero() && a == b }
-
-// to makes the target of a mapping. The resolver of the host may be a loopback address too.
-func to(a inet.Addr, port uint16) Target {
-	return Target{Dst: inet.Endpoint{Addr: a, Port: port}, Loopback: a.IsLoopback()}
+func isDNS(proto uint8, port uint16) bool {
+	return (proto == protoUDP || proto == protoTCP) && (port == portDNS || port == portDNSTLS)
 }
 
-// reachable says whether a network could carry packets to a: not "this network" 0.0.0.0/8
-// (RFC 1122, section 3.2.1.3), loopback, the reserved 240.0.0.0/4 but for broadcast, ::, or
-// an IPv4-compatible address ::/96 (RFC 4291, section 2.5.5.1), which some systems take
-// for the IPv4 address in it.
-func reachable(a *inet.Addr) bool {
-	if a.IsLoopback() || a.IsUnspecified() {
+// allowed says whether an address that no rule translates may be sent to.
+func allowed(proto uint8, a *inet.Addr) bool {
+	switch {
+	case a.IsLoopback():
 		return false
+	case a.IsBroadcast():
+		return proto == protoUDP
+	case a.Is4() && a[12] == 0, a.Is4() && a[12] >= 240: // this network; reserved (RFC 1112, section 4)
+		return false
+	case a.IsMulticast():
+		inside := !a.Is4() && a[1]&0x0f <= 1 // interface-local, or of no scope
+		return proto == protoUDP && !inside
 	}
-	if a.Is4() {
-		return a[12] != 0 && (a[12] < 240 || a.IsBroadcast())
-	}
-	return [12]byte(a[:12]) != [12]byte{}
+	return true
 }

@@ -32,8 +32,44 @@ type Target struct {
 	Loopback bool // Dst is a loopback address that a mapping led to
 }
 
-// Rules is a Config to decide by. It is immutable.
+// Rules is a Config to decide by. It is immutable, and any thread may ask it.
 type Rules struct{ c Config }
 
 // New makes Rules of c.
-func New(c Config) *Rules { return &Rules{c: c} }
+//
+// A host whose resolver is at a loopback address other than 127.0.0.1 is common. The
+// guest is told that its resolver is MapHostLoopback then (Nameserver), so unless another
+// address was chosen for DNSForward, that one's DNS ports lead to the resolver.
+func New(c Config) *Rules {
+	for _, f := range []*Family{&c.V4, &c.V6} {
+		if f.DNSForward.IsZero() && f.DNSHost.IsLoopback() {
+			f.DNSForward = f.MapHostLoopback
+		}
+	}
+	return &Rules{c: c}
+}
+
+// family is the part of the Config for a's IP version.
+func (r *Rules) family(a *inet.Addr) *Family {
+	if a.Is4() {
+		return &r.c.V4
+	}
+	return &r.c.V6
+}
+
+// Nameserver says by which address the guest reaches the resolver that the host knows as
+// host. ok is false if there is none, because it would be the guest itself.
+func (r *Rules) Nameserver(host inet.Addr) (guest inet.Addr, ok bool) {
+	f := r.family(&host)
+	switch {
+	case host.IsUnspecified():
+		return inet.Addr{}, false
+	case host == f.DNSHost && !f.DNSForward.IsZero():
+		return f.DNSForward, true
+	case host.IsLoopback():
+		return f.MapHostLoopback, !f.MapHostLoopback.IsZero()
+	case host == f.Guest:
+		return f.MapGuestAddr, !f.MapGuestAddr.IsZero()
+	}
+	return host, true
+}

@@ -15,10 +15,11 @@ import (
 	"passt/l4/service"
 )
 
-// Limits of what is given out. More than that does not fit into an answer.
+// Limits of what is given out: more than that would not fit into an answer, or into the
+// client that gets it (dhcpcd drops a search list of more than 1 KiB of text).
 const (
 	maxDNS    = 16
-	maxSearch = 1024 // bytes of wire form
+	maxSearch = 1000 // bytes of wire form before compression
 	maxHost   = 255  // bytes of the name in option 12
 )
 
@@ -106,16 +107,16 @@ func routesVia(router netip.Addr) []byte {
 func searchLists(names []string) (lists []option) {
 	at := map[string]int{} // offset of each suffix that was written
 	var b []byte
+	plain := 0 // bytes before compression
 	for _, name := range names {
 		labels, ok := service.Labels(name)
 		if !ok {
 			continue
 		}
-		next := appendCompressed(b, labels, at)
-		if len(next) > maxSearch {
+		if plain += len(strings.Join(labels, ".")) + 2; plain > maxSearch {
 			break
 		}
-		b = next
+		b = appendCompressed(b, labels, at)
 		lists = append(lists, option{dhcpv4.OptionDNSDomainSearchList, slices.Clone(b)})
 	}
 	slices.Reverse(lists)

@@ -51,6 +51,7 @@ const (
 	probing                       // the timer stands for window probes
 	keepAlive                     // the peers are being asked whether they are still there
 	weWantScale                   // our SYN offered window scaling (offering)
+	bulk                          // large pieces passed since the receive queue was last empty
 	recovering                    // lost segments are being sent again, up to recover
 )
 
@@ -84,6 +85,7 @@ type Conn struct {
 	// The receive queue of the socket starts at qHead; the socket's own peek offset is at
 	// peekAt, as a sequence number.
 	qHead, peekAt uint32
+	kept          uint8 // acknowledgements whose data is still in the queue
 
 	// Timers, in the engine's time.
 	deadline int64 // of whatever the connection waits for; 0 if nothing

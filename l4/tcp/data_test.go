@@ -256,19 +256,37 @@ func pattern(n int) []byte {
 }
 
 func TestAcknowledgedDataIsDiscarded(t *testing.T) {
-	b := newBench(t, allOffloads)
-	fd := b.connect()
-	s := b.socks.socks[fd]
-	s.queue = pattern(50000)
-	b.event(fd, sock.In|sock.Out)
-	b.in(seg{flags: ACK, seq: irs + 1, ack: b.iss() + 1 + 1000, wnd: 512})
-	if len(s.queue) != 50000 {
-		t.Error("a small acknowledgement cost a system call")
+	ack := func(b *bench, n uint32) {
+		b.in(seg{flags: ACK, seq: irs + 1, ack: b.iss() + 1 + n, wnd: 512})
 	}
-	b.in(seg{flags: ACK, seq: irs + 1, ack: b.iss() + 1 + 50000, wnd: 512})
-	if len(s.queue) != 0 {
-		t.Errorf("%d bytes left", len(s.queue))
-	}
+	t.Run("bulk, at once and to the last byte", func(t *testing.T) {
+		b := newBench(t, allOffloads)
+		fd := b.connect()
+		s := b.socks.socks[fd]
+		s.queue = pattern(50000)
+		b.event(fd, sock.In|sock.Out)
+		for _, n := range []uint32{1000, 49999, 50000} {
+			ack(b, n)
+			if len(s.queue) != 50000-int(n) {
+				t.Fatalf("%d acknowledged, %d bytes left", n, len(s.queue))
+			}
+		}
+	})
+	t.Run("small answers, some at a time", func(t *testing.T) {
+		b := newBench(t, allOffloads)
+		fd := b.connect()
+		s := b.socks.socks[fd]
+		most := 0
+		for i := range 100 {
+			s.queue = append(s.queue, "0123456789"...)
+			b.event(fd, sock.In|sock.Out)
+			ack(b, uint32(10*(i+1)))
+			most = max(most, len(s.queue))
+		}
+		if most == 0 || most > 10*keepAcks {
+			t.Errorf("up to %d bytes were left", most)
+		}
+	})
 }
 
 func TestWindowOpens(t *testing.T) {

@@ -199,7 +199,7 @@ func (t *Translator) Flush(now int64) {
 
 func (t *Translator) flush(e *entry, now int64) {
 	c := &e.Val
-	if int32(c.sndUna-c.qHead) >= discardMin {
+	if !c.mayKeep() {
 		t.discard(c)
 	}
 	if t.push(e, now); c.state == closed {

@@ -12,9 +12,15 @@ import (
 	"passt/link"
 )
 
-// discardMin is how much acknowledged data may stay in the receive queue until it is worth
-// a system call.
-const discardMin = 32 << 10
+// Acknowledged data may stay in the receive queue for a while, to save a system call for
+// each small answer: this many bytes, after this many acknowledgements. The kernel counts
+// whole buffers, so that a few bytes left of a large one hold as much memory as all of it,
+// and may close the window of the host's peer for good. So it is done only for a flow
+// that has had nothing but small pieces since the queue was empty.
+const (
+	keepBytes = 4 << 10
+	keepAcks  = 8
+)
 
 // dataEnd is the sequence number behind the last byte of data ever sent.
 func (c *Conn) dataEnd() uint32 {
@@ -104,6 +110,9 @@ func (t *Translator) pushBatch(e *entry, room int, now int64) bool {
 		return false
 	}
 	c.peekAt = c.sndNxt + uint32(n)
+	if n > keepBytes {
+		c.set(bulk)
+	}
 	if n < want && !c.has(hostClosing) && !before(c.peekAt, c.dataEnd()) {
 		c.clear(readable) // drained: the next edge tells of more
 	}
@@ -173,8 +182,20 @@ func (t *Translator) discard(c *Conn) {
 	}
 	if n := int32(end - c.qHead); n > 0 && c.state == established {
 		t.cfg.Sockets.Discard(int(c.fd), int(n))
-		c.qHead = end
+		c.qHead, c.kept = end, 0
 	}
+	if c.inFlight() == 0 {
+		c.clear(bulk)
+	}
+}
+
+// mayKeep says whether the acknowledged data may stay in the receive queue for now.
+func (c *Conn) mayKeep() bool {
+	n := c.sndUna - c.qHead
+	if n > 0 {
+		c.kept++
+	}
+	return n == 0 || !c.has(bulk) && n < keepBytes && c.kept < keepAcks
 }
 
 // block makes e wait for the link.

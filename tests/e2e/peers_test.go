@@ -199,7 +199,7 @@ func exchangeUDP(t *testing.T, client, server *netns, addr string, port, size in
 		t.Fatal(err)
 	}
 	defer c.Close()
-	const chunk, window = 1400, 16
+	const chunk, window = 1200, 16 // fits an MTU of 1280
 	data := pattern(3, size)
 	total := (size + chunk - 1) / chunk
 	got := make([]bool, total)

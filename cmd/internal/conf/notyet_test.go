@@ -1,0 +1,67 @@
+package conf
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestNotYet(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		mode  Mode
+		line  string
+		warn  []string // beginnings of the warnings
+		fatal []string
+	}{
+		{"nothing", ModePasta, "--config-net -t 22 -u 53 -T none -U none --no-splice --freebind", nil, nil},
+		{"ports out of the namespace", ModePasta, "-T 5201 -U auto", []string{"--tcp-ns 5201 ", "--udp-ns auto "}, nil},
+		{"auto", ModePasta, "-t 22,auto -u ::1/auto", []string{"--tcp-ports auto ", "--udp-ports auto "}, nil},
+		{"what can be ignored", ModePasta, "--host-lo-to-ns-lo --log-file x --stats 1 --chroot-fallback",
+			[]string{"--host-lo-to-ns-lo ", "--log-file ", "--stats ", "--chroot-fallback "}, nil},
+		{"PID", ModePasta, "12", nil, []string{"joining the namespace of a process (PID 12)"}},
+		{"netns", ModePasta, "--netns x", nil, []string{"--netns"}},
+		{"control socket", ModePasta, "-c x", nil, []string{"--conf-path"}},
+		{"runas", ModePasta, "--runas x", nil, []string{"--runas"}},
+		{"bypass only", ModePasta, "--splice-only", nil, []string{"--splice-only"}},
+		{"passt", ModePasst, "--print-capabilities --vhost-user --repair-path x", nil,
+			[]string{"passt for virtual machines", "--print-capabilities", "--vhost-user", "--repair-path"}},
+		{"harmless of migration", ModePasst, "--repair-path none --migrate-exit --migrate-no-linger", nil, []string{"passt for virtual machines"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o, err := Parse(tt.mode, tt.mode.String(), strings.Fields(tt.line))
+			if err != nil {
+				t.Fatal(err)
+			}
+			warn, fatal := tt.warn, tt.fatal
+			for _, n := range o.NotYet() {
+				want := &warn
+				if n.Fatal {
+					want = &fatal
+				}
+				if len(*want) == 0 || !strings.HasPrefix(n.Text, (*want)[0]) || !strings.Contains(n.Text, "not supported yet") {
+					t.Fatalf("got %+v, want %q next", n, *want)
+				}
+				*want = (*want)[1:]
+			}
+			if len(warn)+len(fatal) > 0 {
+				t.Errorf("missing: %q, %q", warn, fatal)
+			}
+			for _, n := range o.NotYet() {
+				if !n.Fatal {
+					t.Errorf("the second time: %+v", n)
+				}
+			}
+		})
+	}
+}
+
+func TestNotYetKeepsPorts(t *testing.T) {
+	o, err := Parse(ModePasta, "pasta", []string{"-t", "auto,22", "-t", "all"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.NotYet()
+	if got, want := o.TCPPorts.String(), "22,all"; got != want || o.TCPPorts.Auto {
+		t.Errorf("got %q, Auto %v, want %q", got, o.TCPPorts.Auto, want)
+	}
+}

@@ -1,0 +1,203 @@
+package e2e
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestPing(t *testing.T) {
+	needs(t, "ping")
+	in := start(t, "--config-net")
+	small := start(t, "--config-net", "-m", "1500")
+	for _, tc := range []struct {
+		name   string
+		in     *instance
+		addr   string
+		args   string
+		answer bool
+	}{
+		{"peer v4", in, peerV4, "", true},
+		{"peer v6", in, peerV6, "", true},
+		{"far v4", in, farV4, "", true},
+		{"far v6", in, farV6, "", true},
+		{"gateway v4", in, gateV4, "", true},
+		{"gateway v6", in, gateV6, "", true},
+		{"empty", in, peerV4, "-s 0", true},
+		{"large v4", in, peerV4, "-s 8000", true},
+		{"large v6", in, peerV6, "-s 8000", true},
+		{"full frame v4", small, peerV4, "-s 1472", true},
+		{"full frame v6", small, peerV6, "-s 1452", true},
+		{"several v4", in, peerV4, "-c 5 -i 0.05", true},
+		{"several v6", in, peerV6, "-c 5 -i 0.05", true},
+		{"nobody there v4", in, goneV4, "", false},
+		{"nobody there v6", in, goneV6, "", false},
+		{"dropped v4", in, holeV4, "", false},
+		{"alive afterwards", in, peerV4, "", true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			args := append([]string{"ping", "-n", "-W", "1"}, strings.Fields(tc.args)...)
+			if !strings.Contains(tc.args, "-c") {
+				args = append(args, "-c", "1")
+			}
+			out, err := tc.in.ns.run(10*time.Second, append(args, tc.addr)...)
+			if got := err == nil; got != tc.answer {
+				t.Errorf("answered: %v, want %v\n%s%v", got, tc.answer, out, err)
+			}
+			if tc.answer && !strings.Contains(out, " 0% packet loss") {
+				t.Errorf("packets lost:\n%s", out)
+			}
+			if strings.Contains(out, "DUP!") {
+				t.Errorf("answers doubled:\n%s", out)
+			}
+		})
+	}
+}
+
+func TestPingTime(t *testing.T) {
+	needs(t, "ping")
+	in := start(t, "--config-net")
+	out, err := in.ns.run(10*time.Second, "ping", "-n", "-c", "3", "-i", "0.2", farV4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ms float64
+	m := regexp.MustCompile(`min/avg/max/mdev = ([0-9.]+)/`).FindStringSubmatch(out)
+	if m == nil {
+		t.Fatalf("no times in:\n%s", out)
+	}
+	fmt.Sscan(m[1], &ms)
+	if ms < 50 || ms > 60 {
+		t.Errorf("%v ms to a peer 50 ms away", ms)
+	}
+}
+
+func TestPingsAtOnce(t *testing.T) {
+	// Several programs ping the same address: each gets its own answers, by the identifier.
+	needs(t, "ping")
+	in := start(t, "--config-net")
+	var wg sync.WaitGroup
+	for range 20 {
+		for _, addr := range []string{peerV4, peerV6} {
+			wg.Go(func() {
+				out, err := in.ns.run(10*time.Second, "ping", "-n", "-W", "1", "-c", "3", "-i", "0.1", addr)
+				if err != nil || !strings.Contains(out, "3 received") || strings.Contains(out, "DUP!") {
+					t.Errorf("%v\n%s", err, out)
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
+
+func TestClosedUDPPort(t *testing.T) {
+	in := start(t, "--config-net", "-u", "7300")
+	for _, p := range paths(in) {
+		t.Run(p.name, func(t *testing.T) {
+			port := 7300
+			if p.server == host {
+				port = 9
+			}
+			c, err := p.client.dial("udp", endpoint(p.addr, port), time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if _, err := c.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			c.SetReadDeadline(time.Now().Add(time.Second))
+			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNREFUSED) {
+				t.Errorf("%v, want connection refused", err)
+			}
+		})
+	}
+}
+
+// hop is what came back for a datagram of a certain TTL: an ICMP error from a router, or the
+// echo of the destination.
+type hop struct {
+	from    netip.Addr // of the router
+	arrived bool
+	err     error
+}
+
+// probe sends one datagram with a TTL (or hop limit) to an echo server.
+func probe(n *netns, addr string, port, ttl int) hop {
+	level, optTTL, optErr := unix.IPPROTO_IP, unix.IP_TTL, unix.IP_RECVERR
+	if strings.Contains(addr, ":") {
+		level, optTTL, optErr = unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, unix.IPV6_RECVERR
+	}
+	c, err := n.dialWith("udp", endpoint(addr, port), time.Second, func(fd int) error {
+		return errors.Join(unix.SetsockoptInt(fd, level, optTTL, ttl), unix.SetsockoptInt(fd, level, optErr, 1))
+	})
+	if err != nil {
+		return hop{err: err}
+	}
+	defer c.Close()
+	c.Write([]byte("probe"))
+	c.SetReadDeadline(time.Now().Add(time.Second))
+	if _, err = c.Read(make([]byte, 16)); err == nil {
+		return hop{arrived: true}
+	}
+	raw, rawErr := c.(*net.UDPConn).SyscallConn()
+	if rawErr != nil {
+		return hop{err: rawErr}
+	}
+	h := hop{err: err}
+	raw.Control(func(fd uintptr) {
+		oob := make([]byte, 512)
+		_, n, _, _, err := unix.Recvmsg(int(fd), make([]byte, 16), oob, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+		if err != nil {
+			return
+		}
+		msgs, err := unix.ParseSocketControlMessage(oob[:n])
+		if err != nil || len(msgs) == 0 {
+			return
+		}
+		// struct sock_extended_err, 16 bytes, then the address of the router that sent the ICMP message.
+		switch d := msgs[0].Data; {
+		case len(d) >= 16+8 && binary.NativeEndian.Uint16(d[16:]) == unix.AF_INET:
+			h.from = netip.AddrFrom4([4]byte(d[20:24]))
+		case len(d) >= 16+24 && binary.NativeEndian.Uint16(d[16:]) == unix.AF_INET6:
+			h.from = netip.AddrFrom16([16]byte(d[24:40]))
+		}
+	})
+	return h
+}
+
+func TestTimeToLive(t *testing.T) {
+	// To the far peer there is one router, P. pasta stands for the host and is no hop of its own, or for one more hop:
+	// either way P's error has to reach the program inside, before the datagram arrives with a greater TTL.
+	in := start(t, "--config-net")
+	for _, tc := range []struct{ addr, router string }{{farV4, gateV4}, {farV6, gateV6}} {
+		t.Run(tc.addr, func(t *testing.T) {
+			serveUDP(t, far, endpoint(tc.addr, 7310))
+			if h := probe(host, tc.addr, 7310, 1); h.from != netip.MustParseAddr(tc.router) {
+				t.Skipf("the host itself sees %+v", h)
+			}
+			var seen []string
+			router := false
+			for ttl := 1; ttl <= 4; ttl++ {
+				h := probe(in.ns, tc.addr, 7310, ttl)
+				seen = append(seen, fmt.Sprintf("%d: %+v", ttl, h))
+				router = router || h.from == netip.MustParseAddr(tc.router)
+				if h.arrived {
+					break
+				}
+			}
+			if last := seen[len(seen)-1]; !router || len(seen) < 2 || !strings.Contains(last, "arrived:true") {
+				t.Errorf("hops seen, want router %s, then the destination:\n%s", tc.router, strings.Join(seen, "\n"))
+			}
+		})
+	}
+}
