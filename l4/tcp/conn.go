@@ -91,7 +91,8 @@ type Conn struct {
 	deadline int64 // of whatever the connection waits for; 0 if nothing
 	armed    int64 // when the wheel will fire; 0 if it will not
 	retries  uint8
-	lateAt   int64 // since when an acknowledgement is due
+	quick    uint8 // runs of the guest's segments to acknowledge at once
+	lateAt   int64 // when an acknowledgement must not wait longer
 	lastSeen int64 // when the guest or the host last did something
 	bytesIn  uint64
 	bytesOut uint64

@@ -12,10 +12,6 @@ import (
 	"passt/link"
 )
 
-// lateAfter is how long an acknowledgement waits for an answer to ride on, in nanoseconds:
-// longer than a local server takes, and too short for anybody to wait for.
-const lateAfter = 250_000
-
 // putHeader writes a TCP header without options and with a zero checksum.
 func putHeader(h []byte, sport, dport uint16, seq, ack uint32, fl uint8, wnd uint16) {
 	_ = h[HeaderLen-1]
@@ -137,7 +133,7 @@ func (t *Translator) sendFIN(e *entry, now int64) {
 	if !t.emit(e, c.sndNxt, FIN|ACK) {
 		return
 	}
-	c.clear(ackNow | ackLate)
+	c.carried()
 	c.set(sentFIN)
 	c.sndNxt++
 	c.sndMax = seqMax(c.sndMax, c.sndNxt)
@@ -208,10 +204,6 @@ func (t *Translator) flush(e *entry, now int64) {
 	if c.has(ackNow) || c.dupAcks > 0 {
 		t.acknowledge(e)
 	}
-	if c.has(ackLate) && !c.has(late) {
-		c.set(late)
-		t.late = append(t.late, e)
-	}
 	if c.has(gotFIN) && c.has(finAcked) && !c.has(ackNow) {
 		t.drop(e, sock.Orderly)
 	}
@@ -231,31 +223,6 @@ func (t *Translator) acknowledge(e *entry) {
 		if !c.has(ackNow) {
 			c.dupAcks--
 		}
-		c.clear(ackNow | ackLate)
+		c.carried()
 	}
-}
-
-// Waiting says whether acknowledgements wait for an answer to ride on.
-func (t *Translator) Waiting() bool { return len(t.late) > 0 }
-
-// FlushLate sends the acknowledgements that have waited for long enough, and returns in
-// how many nanoseconds to call it again, if Waiting.
-func (t *Translator) FlushLate(now int64) int64 {
-	rest, next := t.late[:0], int64(lateAfter)
-	for _, e := range t.late {
-		c := &e.Val
-		if c.state != established || !c.has(ackLate) {
-			c.clear(late)
-			continue
-		}
-		if left := c.lateAt + lateAfter - now; left > 0 {
-			next = min(next, left)
-			rest = append(rest, e)
-			continue
-		}
-		c.clear(late | ackLate)
-		t.mark(e, ackNow)
-	}
-	t.late = rest
-	return next
 }

@@ -93,8 +93,10 @@ type Translator struct {
 	pieces  [maxPieces][]byte // payload of a run, on its way to a socket
 	npieces int
 	due     []*entry // with work at the end of the burst
-	late    []*entry // with acknowledgements that may wait
+	late    []*entry // with acknowledgements that may wait, and perhaps did not need to
 	blocked []*entry // wait for the link
+
+	lateArmed bool // the wheel will fire for late
 }
 
 const (

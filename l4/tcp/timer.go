@@ -45,8 +45,12 @@ func (t *Translator) arm(e *entry, at int64) {
 
 // Timer handles a reference that the wheel has fired.
 func (t *Translator) Timer(ref sock.Ref, now int64) {
-	if ref.ID() == sweepID {
+	switch ref.ID() {
+	case sweepID:
 		t.sweep(now)
+		return
+	case lateID:
+		t.sendLate(now)
 		return
 	}
 	e := t.conns.At(ref.ID(), ref.Aux())

@@ -163,7 +163,7 @@ func (t *Translator) sendData(e *entry, n, size int, gso uint8, now int64) bool 
 	}
 	c.sndMax = seqMax(c.sndMax, c.sndNxt)
 	if sent > 0 {
-		c.clear(ackNow | ackLate)
+		c.carried()
 		c.lastSeen = now
 	}
 	if sent < k {

@@ -19,8 +19,6 @@ import (
 const (
 	// overhead is what the kernel counts for one buffer beside its payload, at most.
 	overhead = 1280
-	// lateMax is how much may wait to be acknowledged for an answer to ride on.
-	lateMax = 8 << 10
 	// askAfter is how much may be sent before the room is looked at again.
 	askAfter = 16 << 10
 )
@@ -52,13 +50,10 @@ func (t *Translator) take(e *entry, want uint32, fin bool, now int64) {
 		if n < total || total > askAfter || c.room < c.sndBuf/2 {
 			t.askRoom(e)
 		}
-		if c.rcvNxt-c.rcvAck > lateMax || n < total {
+		if n < total {
 			t.mark(e, ackNow)
 		} else {
-			if !c.has(ackLate) {
-				c.lateAt = now
-			}
-			t.mark(e, ackLate)
+			t.acknowledgeTaken(e, now)
 		}
 	}
 	if fin {

@@ -20,10 +20,8 @@ type epollEvent = unix.EpollEvent
 
 // Epoll is an epoll instance. It belongs to one thread, except Add, which any may call.
 type Epoll struct {
-	fd     int
-	raw    []epollEvent
-	ts     unix.Timespec // of Wait, where the kernel finds it without an allocation
-	coarse bool          // the kernel has no epoll_pwait2
+	fd  int
+	raw []epollEvent
 }
 
 // NewEpoll makes an instance that takes up to batch events in one Wait.
@@ -55,30 +53,14 @@ func (p *Epoll) ctl(op, fd int, ref uint64, events uint32) syscall.Errno {
 	return e
 }
 
-// Wait fills dst with events and returns how many. It waits for timeout nanoseconds at
-// most, for ever if timeout is negative, and not at all if it is 0. Kernels before Linux
-// 5.11 round up to milliseconds.
-func (p *Epoll) Wait(dst []Event, timeout int64) (int, syscall.Errno) {
+// Wait waits for events, fills dst with them and returns how many. It is the one call here
+// that blocks: it tells the scheduler, so that other threads can have its P meanwhile.
+//
+// There is no timeout on purpose: it would cost the setting of a hardware timer for each
+// wait. See Timer.
+func (p *Epoll) Wait(dst []Event) (int, syscall.Errno) {
 	n := min(len(dst), len(p.raw))
-	var r uintptr
-	var e syscall.Errno
-	switch {
-	case timeout == 0:
-		r, _, e = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.raw[0])), uintptr(n), 0, 0, 0)
-	case timeout < 0 || p.coarse:
-		ms := int64(-1)
-		if timeout > 0 {
-			ms = min((timeout+999_999)/1_000_000, 1<<30)
-		}
-		r, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.raw[0])), uintptr(n), uintptr(ms), 0, 0)
-	default:
-		p.ts = unix.NsecToTimespec(timeout)
-		r, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.fd), uintptr(unsafe.Pointer(&p.raw[0])), uintptr(n), uintptr(unsafe.Pointer(&p.ts)), 0, 0)
-		if e == unix.ENOSYS {
-			p.coarse = true
-			return p.Wait(dst, timeout)
-		}
-	}
+	r, _, e := unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.raw[0])), uintptr(n), ^uintptr(0), 0, 0)
 	if e != 0 {
 		return 0, e
 	}

@@ -34,9 +34,9 @@ func natFamily(p *Params, v int, f *hostinfo.Family) nat.Family {
 		DNSForward:   inet.FromNetip(o.DNSForward[v]),
 		DNSHost:      inet.FromNetip(f.DNSHost),
 	}
-	if c.DNSForward.IsZero() && isResolver(f) {
-		// Port 53 of the gateway is the host's resolver, not its loopback: where the gateway
-		// is what the guest has as its resolver too, names would not be found otherwise.
+	if c.DNSForward.IsZero() && f.Gateway.IsValid() && f.DNSHost == f.Gateway {
+		// Port 53 of a gateway that is the host's resolver is that resolver, not the host's
+		// loopback: the guest often has it as its own, and would find no names otherwise.
 		c.DNSForward = inet.FromNetip(f.Gateway)
 	}
 	switch {
@@ -46,11 +46,6 @@ func natFamily(p *Params, v int, f *hostinfo.Family) nat.Family {
 		c.MapHostLoopback = inet.FromNetip(f.Gateway)
 	}
 	return c
-}
-
-// isResolver says whether the gateway is, or stands for, the host's own resolver.
-func isResolver(f *hostinfo.Family) bool {
-	return f.Gateway.IsValid() && f.DNSHost.IsValid() && (f.DNSHost == f.Gateway || f.DNSHost.IsLoopback())
 }
 
 // l3Config is the configuration of the internet layer.

@@ -3,7 +3,7 @@ package engine
 // A worker is one thread with its own epoll instance, its own queue of the link, and its
 // own flows, timers and buffers:
 //
-//	wait → dispatch on references → late acknowledgements → timers → flush → wait
+//	wait → dispatch on references → timers → flush → set the alarm → wait
 //
 // Events of sockets mostly set flags; what they make possible happens in the flush, once
 // for each flow of a burst.
@@ -40,32 +40,41 @@ type worker struct {
 	epoll *sys.Epoll
 	wheel *wheel.Wheel
 
-	dev   link.Device
-	eth   *l2.Ethernet
-	ip    *l3.Stack
-	mux   l4.Mux
-	tcp   *tcp.Translator
-	udp   *udp.Translator
-	icmp  *icmp.Translator
-	ndp   *ndp.Router
-	ports *fwd.Ports
+	dev     link.Device
+	flusher flusher // dev, if it is one
+	eth     *l2.Ethernet
+	ip      *l3.Stack
+	mux     l4.Mux
+	tcp     *tcp.Translator
+	udp     *udp.Translator
+	icmp    *icmp.Translator
+	ndp     *ndp.Router
+	ports   *fwd.Ports
 
 	udpPorts []sock.Ref // the forwarded ports of udp
+
+	alarm     *sys.Timer
+	alarmAt   int64 // when the alarm goes off; 0 if it is not set
+	nextTimer int64 // when the wheel has something due
 
 	linkOut bool // the link is watched for being writable
 	events  [eventBatch]sys.Event
 	due     [eventBatch]uint64
 }
 
-// flusher is a device that keeps things back until there is time for them.
+// flusher is a device that keeps something back until the end of a burst.
 type flusher interface{ Flush() error }
 
 // newWorker puts the layers on dev.
 func newWorker(e *Engine, dev link.Device, socks *sock.TCP, out4, out6 sock.Outbound, tcpPorts, udpPorts []fwd.Listener) (*worker, error) {
 	w := &worker{e: e, dev: dev, start: time.Now().Add(-time.Second)}
+	w.flusher, _ = dev.(flusher)
 	var err error
 	if w.epoll, err = sys.NewEpoll(eventBatch); err != nil {
 		return nil, fmt.Errorf("create an epoll instance: %w", err)
+	}
+	if w.alarm, err = sys.NewTimer(); err != nil {
+		return nil, fmt.Errorf("create a timer: %w", err)
 	}
 	w.wheel = wheel.New(w.now())
 	w.layers()
@@ -80,6 +89,7 @@ func newWorker(e *Engine, dev link.Device, socks *sock.TCP, out4, out6 sock.Outb
 		}))
 	}
 	poller.Add(dev.FD(), sock.MakeRef(sock.KindLink, 0, 0), sock.In)
+	poller.Add(w.alarm.FD(), sock.MakeRef(sock.KindClock, 0, 0), sock.In|sock.Edge)
 	poller.Add(e.wake, sock.MakeRef(sock.KindWake, 0, 0), sock.In)
 	return w, nil
 }
@@ -148,9 +158,10 @@ func (w *worker) now() int64 { return int64(time.Since(w.start)) }
 func (w *worker) run() error {
 	runtime.LockOSThread()
 	defer w.close()
-	now, late := w.now(), int64(-1)
+	now := w.now()
 	for {
-		n, errno := w.epoll.Wait(w.events[:], w.timeout(now, late))
+		w.setAlarm(now)
+		n, errno := w.epoll.Wait(w.events[:])
 		if errno != 0 && errno != syscall.EINTR {
 			return fmt.Errorf("wait for events: %w", errno)
 		}
@@ -160,27 +171,45 @@ func (w *worker) run() error {
 				return err
 			}
 		}
-		for _, ref := range w.wheel.Advance(w.due[:0], now) {
-			w.timer(sock.Ref(ref), now)
+		if now >= w.nextTimer {
+			w.timers(now)
 		}
-		late = w.flush(now)
+		if w.tcp != nil {
+			w.tcp.Flush(now)
+			w.watchLink()
+		}
+		if w.flusher != nil {
+			if err := w.flusher.Flush(); err != nil {
+				w.e.p.Log.Warn(err.Error())
+			}
+		}
 	}
 }
 
-// timeout is how long to wait for events, in nanoseconds: until the next timer or, in late
-// nanoseconds, the next acknowledgement that must not wait longer; -1 is for ever.
-func (w *worker) timeout(now, late int64) int64 {
-	t := w.wheel.Next(now)
-	if late >= 0 && (t < 0 || late < t) {
-		return late
+// setAlarm makes sure that the wait ends in time for the next timer.
+func (w *worker) setAlarm(now int64) {
+	left := w.wheel.Next(now)
+	if left < 0 {
+		return
 	}
-	// There is time now for what can wait.
-	if f, ok := w.dev.(flusher); ok && t != 0 {
-		if err := f.Flush(); err != nil {
-			w.e.p.Log.Warn(err.Error())
+	w.nextTimer = now + left
+	if w.alarmAt == 0 || w.nextTimer < w.alarmAt {
+		w.alarmAt = w.nextTimer
+		w.alarm.Set(left)
+	}
+}
+
+// timers handles what the wheel has due.
+func (w *worker) timers(now int64) {
+	for {
+		due := w.wheel.Advance(w.due[:0], now)
+		for _, ref := range due {
+			w.timer(sock.Ref(ref), now)
+		}
+		if len(due) < len(w.due) {
+			return
 		}
 	}
-	return t
 }
 
 // dispatch handles one event. It says whether the worker is done.
@@ -204,6 +233,8 @@ func (w *worker) dispatch(ev *sys.Event, now int64) (done bool, err error) {
 		w.icmp.Event(ref, ev.Events, now)
 	case sock.KindListen:
 		w.ports.Event(ref, now)
+	case sock.KindClock:
+		w.alarmAt = 0
 	case sock.KindWake:
 		return true, nil
 	}
@@ -222,25 +253,6 @@ func (w *worker) timer(ref sock.Ref, now int64) {
 	case sock.KindNDP:
 		w.advertise(now)
 	}
-}
-
-// flush ends a burst. It returns in how many nanoseconds an acknowledgement is due that
-// waits for an answer to ride on, -1 if there is none.
-func (w *worker) flush(now int64) int64 {
-	if w.tcp == nil {
-		return -1
-	}
-	late := int64(-1)
-	w.tcp.Flush(now)
-	if w.tcp.Waiting() {
-		late = w.tcp.FlushLate(now)
-		w.tcp.Flush(now)
-		if !w.tcp.Waiting() {
-			late = -1
-		}
-	}
-	w.watchLink()
-	return late
 }
 
 // watchLink watches the link for being writable while somebody waits for that.
@@ -282,4 +294,5 @@ func (w *worker) close() {
 	}
 	w.dev.Close()
 	w.epoll.Close()
+	w.alarm.Close()
 }

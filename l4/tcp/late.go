@@ -1,0 +1,76 @@
+package tcp
+
+// Acknowledgements that wait (RFC 9293, section 3.8.6.3: at most half a second). Most small
+// segments are requests, and the answer carries the acknowledgement: one segment less for
+// each transaction. But a guest whose next small segment waits for the acknowledgement of
+// this one (the Nagle algorithm) must not wait for an answer that never comes. So only a
+// flow that has just been answered in time is let wait, and one that was not is acknowledged
+// at once for a while, as hosts do (net/ipv4/tcp_input.c, "pingpong" and "quickack").
+
+import "passt/l4/sock"
+
+const (
+	// lateAfter is how long an acknowledgement waits, in nanoseconds.
+	lateAfter = 10 * millisecond
+	// lateMax is how many bytes may wait.
+	lateMax = 8 << 10
+	// quickSegs is how many runs are acknowledged at once before a flow may wait: at its
+	// start, and after a wait in vain.
+	quickStart, quickVain = 2, 16
+)
+
+// lateID is the index that the timer of late acknowledgements has instead of a connection's.
+const lateID = 1<<32 - 2
+
+// acknowledgeTaken makes the acknowledgement due for what was just taken from the guest.
+func (t *Translator) acknowledgeTaken(e *entry, now int64) {
+	c := &e.Val
+	if c.rcvNxt-c.rcvAck > lateMax || c.quick > 0 {
+		c.quick -= min(c.quick, 1)
+		t.mark(e, ackNow)
+		return
+	}
+	if c.has(ackLate) {
+		return
+	}
+	c.set(ackLate)
+	c.lateAt = now + lateAfter
+	if !c.has(late) {
+		c.set(late)
+		t.late = append(t.late, e)
+	}
+	if !t.lateArmed {
+		t.lateArmed = true
+		t.cfg.Wheel.Add(uint64(sock.MakeRef(sock.KindTCP, 0, lateID)), c.lateAt)
+	}
+}
+
+// carried notes that a segment with an acknowledgement went to the guest.
+func (c *Conn) carried() { c.clear(ackNow | ackLate) }
+
+// sendLate sends the acknowledgements that waited in vain.
+func (t *Translator) sendLate(now int64) {
+	t.lateArmed = false
+	rest, next := t.late[:0], int64(0)
+	for _, e := range t.late {
+		c := &e.Val
+		switch {
+		case c.state != established || !c.has(ackLate):
+			c.clear(late)
+		case c.lateAt > now:
+			rest = append(rest, e)
+			if next == 0 || c.lateAt < next {
+				next = c.lateAt
+			}
+		default:
+			c.clear(late | ackLate)
+			c.quick = quickVain
+			t.mark(e, ackNow)
+		}
+	}
+	t.late = rest
+	if next != 0 {
+		t.lateArmed = true
+		t.cfg.Wheel.Add(uint64(sock.MakeRef(sock.KindTCP, 0, lateID)), next)
+	}
+}
