@@ -59,6 +59,7 @@ func Checksum(start uint16, b []byte) uint16 { return ^Fold(Sum(uint32(start), b
 // any length.
 func SumPieces(sum uint32, pieces [][]byte, n int) uint32 {
 	odd := false
+	sum = uint32(Fold(sum)) // room for the additions below
 	for _, p := range pieces {
 		p = p[:min(n, len(p))]
 		n -= len(p)

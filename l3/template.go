@@ -47,7 +47,7 @@ func (t *Template) Make(src, dst inet.Addr, proto, ttl, tos uint8) {
 		copy(t.b[24:], dst[:])
 		sum = Sum(0, t.b[8:HeaderLen6])
 	}
-	t.pseudo = Fold(sum + uint32(proto))
+	t.pseudo = Fold(uint32(Fold(sum)) + uint32(proto)) // sum alone may be all ones
 }
 
 // Len is the length of the IP header, in bytes.

@@ -46,6 +46,8 @@ func (p *program) main(argv []string) int {
 		name, args = filepath.Base(argv[0]), argv[1:]
 	}
 	switch {
+	case strings.HasPrefix(name, "pasta") && len(args) > 0 && isCompletion(args[0]):
+		return p.cobra(pastaCompletion(), args)
 	case strings.HasPrefix(name, "pasta"):
 		return p.classic(conf.ModePasta, name, args)
 	case len(args) > 0 && isSubcommand(args[0]):

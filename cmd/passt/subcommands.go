@@ -13,7 +13,7 @@ import (
 // so that the classic command line costs no set-up of cobra.
 func isSubcommand(word string) bool {
 	return slices.Contains([]string{
-		"run", "version", "help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd,
+		"run", "version", "help", "completion", "man", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd,
 	}, word)
 }
 
@@ -27,16 +27,21 @@ func (p *program) subcommand(args []string) (code int) {
 			"Without a command, it has passt's classic command line: see passt --help.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		// The options of the classic command line, for completion only: nothing is run here.
+		DisableFlagParsing: true,
+		ValidArgsFunction:  completeOptions(conf.ModePasst),
+		CompletionOptions:  cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.AddCommand(&cobra.Command{
 		Use:   "run [--pasta] [OPTION]... [COMMAND [ARG]...]",
 		Short: "Connect a virtual machine, or with --pasta first, a namespace",
 		// The option table of conf is the only one.
 		DisableFlagParsing: true,
+		ValidArgsFunction:  completeRun,
 		Run: func(_ *cobra.Command, args []string) {
 			code = p.runCommand(args)
 		},
-	}, &cobra.Command{
+	}, p.manCommand(), p.completionCommand(), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
@@ -44,14 +49,22 @@ func (p *program) subcommand(args []string) (code int) {
 			code = p.output(log, p.printVersion(conf.ModePasst))
 		},
 	})
+	if c := p.cobra(root, args); c != 0 {
+		return c
+	}
+	return code
+}
+
+// cobra runs root with args, and returns 1 if that fails.
+func (p *program) cobra(root *cobra.Command, args []string) int {
 	root.SetArgs(args)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	if err := root.Execute(); err != nil {
-		log.Error(err.Error() + "; try 'passt help'")
+		logx.New(p.stderr, logx.Config{Name: root.Name()}).Error(err.Error() + "; try 'passt help'")
 		return 1
 	}
-	return code
+	return 0
 }
 
 // runCommand is "passt run": the first argument may say which of the two programs it is.

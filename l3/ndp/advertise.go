@@ -13,7 +13,6 @@ package ndp
 // for a day finds its configuration valid when it goes on.
 
 import (
-	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -73,11 +72,11 @@ func (a *advertiser) init(c *Config) {
 }
 
 // Timer sends an unsolicited advertisement if one is due at now, and returns when it wants
-// to be called next, math.MaxInt64 for never. Both are monotonic times in nanoseconds.
-// Calls in between do no harm.
+// to be called next, 0 for never. Both are monotonic times in nanoseconds. Calls in between
+// do no harm.
 func (r *Router) Timer(now int64) (next int64) {
 	if r.adv.msg == nil {
-		return math.MaxInt64
+		return 0
 	}
 	if !r.adv.started || now >= r.adv.due {
 		r.advertiseToAll(now)
@@ -154,45 +153,51 @@ func build(c *Config) []byte {
 			Prefix:                         netip.PrefixFrom(c.Prefix.Addr().WithZone(""), 64).Masked().Addr(),
 		})
 	}
-	b, _ := ndp.MarshalMessage(ra) // constant options of known form: it cannot fail
-	rdnss := &ndp.RecursiveDNSServer{Lifetime: ndp.Infinity}
+	var servers []netip.Addr
 	for _, d := range c.DNS {
-		if !d.Is6() || d.Is4In6() {
-			continue
-		}
-		n := len(rdnss.Servers)
-		rdnss.Servers = append(rdnss.Servers, d.WithZone(""))
-		if longer, ok := with(ra, rdnss); ok {
-			b = longer
-		} else {
-			rdnss.Servers = rdnss.Servers[:n]
+		if d.Is6() && !d.Is4In6() {
+			servers = append(servers, d.WithZone(""))
 		}
 	}
-	if len(rdnss.Servers) > 0 {
-		ra.Options = append(ra.Options, rdnss)
-	}
-	dnssl := &ndp.DNSSearchList{Lifetime: ndp.Infinity}
+	addList(ra, servers, func(s []netip.Addr) ndp.Option {
+		return &ndp.RecursiveDNSServer{Lifetime: ndp.Infinity, Servers: s}
+	})
+	var names []string
 	for _, name := range c.Search {
-		if name = strings.TrimSuffix(name, "."); !isName(name) {
-			continue
-		}
-		n := len(dnssl.DomainNames)
-		dnssl.DomainNames = append(dnssl.DomainNames, name)
-		if longer, ok := with(ra, dnssl); ok {
-			b = longer
-		} else {
-			dnssl.DomainNames = dnssl.DomainNames[:n]
+		if name = strings.TrimSuffix(name, "."); isName(name) {
+			names = append(names, name)
 		}
 	}
+	addList(ra, names, func(s []string) ndp.Option {
+		return &ndp.DNSSearchList{Lifetime: ndp.Infinity, DomainNames: s}
+	})
+	b, _ := ndp.MarshalMessage(ra) // with none but these options it cannot fail
 	return b
 }
 
-// with is ra with one more option, and whether that is still a message to be sent.
-func with(ra *ndp.RouterAdvertisement, o ndp.Option) ([]byte, bool) {
+// addList adds items to ra, in as few options as it takes: one holds a limited number, and
+// several add up (RFC 8106, section 5.3.1).
+func addList[T any](ra *ndp.RouterAdvertisement, items []T, option func([]T) ndp.Option) {
+	for len(items) > 0 {
+		n := 0
+		for n < len(items) && fits(ra, option(items[:n+1])) {
+			n++
+		}
+		if n == 0 {
+			items = items[1:]
+			continue
+		}
+		ra.Options = append(ra.Options, option(items[:n]))
+		items = items[n:]
+	}
+}
+
+// fits says whether ra with the option o is a message that can be sent.
+func fits(ra *ndp.RouterAdvertisement, o ndp.Option) bool {
 	longer := *ra
 	longer.Options = append(slices.Clip(ra.Options), o)
 	b, err := ndp.MarshalMessage(&longer)
-	return b, err == nil && len(b) <= maxMessage
+	return err == nil && len(b) <= maxMessage
 }
 
 // isName says whether s is a domain name in its usual text: labels of 1 to 63 bytes of

@@ -3,8 +3,8 @@ package ndp
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,19 +145,40 @@ func TestAdvertisement(t *testing.T) {
 }
 
 func TestLongLists(t *testing.T) {
-	cfg := config()
-	cfg.DNS, cfg.Search = nil, nil
+	many := config()
+	many.DNS, many.Search = nil, nil
 	for i := range 200 {
-		cfg.DNS = append(cfg.DNS, netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(i)}))
-		cfg.Search = append(cfg.Search, strings.Repeat("a", 60)+".example")
+		many.DNS = append(many.DNS, netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(i)}))
+		many.Search = append(many.Search, fmt.Sprintf("%d.%s.example", i, strings.Repeat("a", 50)))
 	}
-	w := newWire(t, cfg)
-	if n := len(w.r.adv.msg); n > maxMessage || n < maxMessage-16 {
-		t.Errorf("got %d bytes, want nearly %d", n, maxMessage)
-	}
-	cfg.DNS = cfg.DNS[:3]
-	if ra := advertisementOf(t, cfg); len(ra.Options) != 5 {
-		t.Errorf("got options %+v, want five", ra.Options)
+	manyNames := many
+	manyNames.DNS = many.DNS[:3]
+	for _, tt := range []struct {
+		name string
+		cfg  Config
+	}{{"resolvers", many}, {"names", manyNames}} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWire(t, tt.cfg)
+			if n := len(w.r.adv.msg); n > maxMessage || n < maxMessage-80 {
+				t.Errorf("got %d bytes, want nearly %d", n, maxMessage)
+			}
+			var servers []netip.Addr
+			var names []string
+			for _, o := range advertisementOf(t, tt.cfg).Options {
+				switch o := o.(type) {
+				case *ndp.RecursiveDNSServer:
+					servers = append(servers, o.Servers...)
+				case *ndp.DNSSearchList:
+					names = append(names, o.DomainNames...)
+				}
+			}
+			if !slices.Equal(servers, tt.cfg.DNS[:len(servers)]) || !slices.Equal(names, tt.cfg.Search[:len(names)]) {
+				t.Errorf("got %v and %v, not the beginnings of the lists", servers, names)
+			}
+			if len(servers)+len(names) < 15 {
+				t.Errorf("got only %d servers and %d names", len(servers), len(names))
+			}
+		})
 	}
 }
 
@@ -199,7 +220,7 @@ func TestTimer(t *testing.T) {
 		cfg := config()
 		cfg.NoRA = true
 		w := newWire(t, cfg)
-		if got := w.r.Timer(0); got != math.MaxInt64 || len(w.take()) != 0 {
+		if got := w.r.Timer(0); got != 0 || len(w.take()) != 0 {
 			t.Errorf("got %d, want never", got)
 		}
 	})

@@ -45,7 +45,7 @@ func (r *Router) neighborSolicitation(p *l3.Packet, opts options) {
 		return
 	}
 	ours := r.ours(&target)
-	if !ours && (probe || !target.IsUnicast() || target.IsLoopback() || r.cfg.Ignore != nil && r.cfg.Ignore(target)) {
+	if !ours && (probe || !mayBeBehindUs(&target) || r.cfg.Ignore != nil && r.cfg.Ignore(target)) {
 		r.Stats.RxIgnored++
 		return
 	}
@@ -64,6 +64,10 @@ func (r *Router) neighborSolicitation(p *l3.Packet, opts options) {
 		r.Stats.TxNeighbor++
 	}
 }
+
+// mayBeBehindUs says whether a can be the address of a host: IPv4 addresses in their mapped
+// form have no place on a link (RFC 4942, section 2.2).
+func mayBeBehindUs(a *inet.Addr) bool { return a.IsUnicast() && !a.IsLoopback() && !a.Is4() }
 
 // solicitedNode is the group that a holder of a listens to (RFC 4291, section 2.7.1).
 func solicitedNode(a *inet.Addr) inet.Addr {

@@ -120,7 +120,7 @@ func New(cfg Config, out l3.Output) *Router {
 // Input handles p if it is a message of Neighbor Discovery and says whether it was one.
 // now is monotonic time in nanoseconds.
 func (r *Router) Input(p *l3.Packet, now int64) bool {
-	if p.Proto != l3.ProtoICMPv6 || len(p.L4) == 0 || p.L4[0] < typeRS || p.L4[0] > typeRedirect {
+	if p.Proto != l3.ProtoICMPv6 || p.Src.Is4() || len(p.L4) == 0 || p.L4[0] < typeRS || p.L4[0] > typeRedirect {
 		return false
 	}
 	r.Stats.Rx++
@@ -173,8 +173,7 @@ func checksumOK(p *l3.Packet) bool {
 	if p.Meta.Flags&(link.NeedsCsum|link.DataValid) != 0 {
 		return true
 	}
-	sum := l3.Sum(l3.Sum(l3.ProtoICMPv6, p.Src[:]), p.Dst[:])
-	return l3.Fold(l3.Sum(sum+uint32(len(p.L4)), p.L4)) == 0xffff
+	return l3.Fold(l3.Sum(l3.PseudoSum(&p.Src, &p.Dst, l3.ProtoICMPv6, len(p.L4)), p.L4)) == 0xffff
 }
 
 // ours says whether a is one of our own addresses.

@@ -48,12 +48,11 @@ type configured struct {
 
 // configure encodes the options of cfg.
 func configure(cfg *Config) (c configured) {
-	guest, mask := cfg.Guest.Addr().As4(), netMask(cfg.Guest.Bits())
 	c.id = addr(cfg.Ours)
 	c.lease = binary.BigEndian.AppendUint32(nil, forever)
-	c.network = []option{{dhcpv4.OptionSubnetMask, mask}}
+	c.network = []option{{dhcpv4.OptionSubnetMask, netMask(cfg.Guest.Bits())}}
 	if cfg.Router.Is4() {
-		if !cfg.Guest.Masked().Contains(cfg.Router) || cfg.Router == netip.AddrFrom4(guest) {
+		if !cfg.Guest.Contains(cfg.Router) {
 			c.network = append(c.network, option{dhcpv4.OptionClasslessStaticRoute, routesVia(cfg.Router)})
 		}
 		c.network = append(c.network, option{dhcpv4.OptionRouter, addr(cfg.Router)})

@@ -88,10 +88,11 @@ func (s *Server) Input(p *l3.Packet, now int64) bool {
 		return true
 	}
 	b, ok := service.Payload(p)
-	var q request
-	if ok && p.Src.IsUnicast() {
-		q, ok = parse(b)
+	if !ok || !p.Src.IsUnicast() {
+		s.Stats.RxBad++
+		return true
 	}
+	q, ok := parse(b)
 	if !ok {
 		s.Stats.RxBad++
 		return true

@@ -44,12 +44,7 @@ func checksumOK(p *l3.Packet, b []byte) bool {
 	if b[6]|b[7] == 0 {
 		return p.Dst.Is4()
 	}
-	src, dst := p.Src[:], p.Dst[:]
-	if p.Dst.Is4() {
-		src, dst = src[12:], dst[12:]
-	}
-	sum := l3.Sum(l3.Sum(l3.ProtoUDP, src), dst)
-	return l3.Fold(l3.Sum(sum+uint32(len(b)), b)) == 0xffff
+	return l3.Fold(l3.Sum(l3.PseudoSum(&p.Src, &p.Dst, l3.ProtoUDP, len(b)), b)) == 0xffff
 }
 
 // Sender sends datagrams. It belongs to one thread.

@@ -356,7 +356,6 @@ func (b *bench) connect() (fd int) {
 	b.want("SYN", "SYN|ACK 0 1")
 	b.in(seg{flags: ACK, seq: irs + 1, ack: b.iss() + 1, wnd: 512})
 	b.want("ACK")
-	b.conn().quick = 0 // as of a flow that has gone on for a while
 	return fd
 }
 

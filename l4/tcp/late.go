@@ -4,8 +4,8 @@ package tcp
 // segments are requests, and the answer carries the acknowledgement: one segment less for
 // each transaction. But a guest whose next small segment waits for the acknowledgement of
 // this one (the Nagle algorithm) must not wait for an answer that never comes. So only a
-// flow that has just been answered in time is let wait, and one that was not is acknowledged
-// at once for a while, as hosts do (net/ipv4/tcp_input.c, "pingpong" and "quickack").
+// flow that was answered in time so far is let wait, and one that was not is acknowledged at
+// once for a while, as hosts do (net/ipv4/tcp_input.c, "pingpong" and "quickack").
 
 import "passt/l4/sock"
 
@@ -14,9 +14,8 @@ const (
 	lateAfter = 10 * millisecond
 	// lateMax is how many bytes may wait.
 	lateMax = 8 << 10
-	// quickSegs is how many runs are acknowledged at once before a flow may wait: at its
-	// start, and after a wait in vain.
-	quickStart, quickVain = 2, 16
+	// quickVain is how many runs are acknowledged at once after a wait in vain.
+	quickVain = 16
 )
 
 // lateID is the index that the timer of late acknowledgements has instead of a connection's.

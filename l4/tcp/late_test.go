@@ -14,17 +14,6 @@ func TestLateAcknowledgement(t *testing.T) {
 		b.socks.socks[fd].queue = append(b.socks.socks[fd].queue, '!')
 		b.event(fd, sock.In|sock.Out)
 	}
-	t.Run("a new flow is acknowledged at once", func(t *testing.T) {
-		b := newBench(t, allOffloads)
-		b.connect()
-		b.conn().quick = quickStart
-		request(b, 0)
-		b.want("first", "ACK 1 2")
-		request(b, 1)
-		b.want("second", "ACK 1 3")
-		request(b, 2)
-		b.want("third")
-	})
 	t.Run("the answer carries it", func(t *testing.T) {
 		b := newBench(t, allOffloads)
 		fd := b.connect()
@@ -47,6 +36,15 @@ func TestLateAcknowledgement(t *testing.T) {
 		b.want("in vain", "ACK 1 2")
 		request(b, 1)
 		b.want("and does not wait again", "ACK 1 3")
+	})
+	t.Run("the FIN of the host carries it", func(t *testing.T) {
+		b := newBench(t, allOffloads)
+		fd := b.connect()
+		b.in(seg{flags: FIN | ACK, seq: irs + 1, ack: b.iss() + 1, wnd: 512})
+		b.want("waits")
+		b.socks.socks[fd].eof = true
+		b.event(fd, sock.In|sock.Out|sock.RdHup)
+		b.want("one segment for both", "FIN|ACK 1 2")
 	})
 	t.Run("the connection is gone meanwhile", func(t *testing.T) {
 		b := newBench(t, allOffloads)

@@ -161,7 +161,7 @@ func (t *Translator) openingReset(e *entry, h Header) {
 
 func (t *Translator) establish(e *entry) {
 	c := &e.Val
-	c.state, c.sndUna, c.retries, c.deadline, c.quick = established, c.sndNxt, 0, 0, quickStart
+	c.state, c.sndUna, c.retries, c.deadline = established, c.sndNxt, 0, 0
 	t.mark(e, 0)
 }
 

@@ -60,7 +60,11 @@ func (t *Translator) take(e *entry, want uint32, fin bool, now int64) {
 		c.rcvNxt++
 		c.set(gotFIN)
 		t.cfg.Sockets.End(int(c.fd), sock.Half)
-		t.mark(e, ackNow)
+		if c.has(sentFIN) {
+			t.mark(e, ackNow)
+		} else {
+			t.acknowledgeTaken(e, now) // the FIN of the host's peer is often near
+		}
 	}
 }
 

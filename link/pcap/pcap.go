@@ -46,9 +46,9 @@ type Dev struct {
 var _ link.Device = (*Dev)(nil)
 
 // New captures the frames of dev to w, which must have a header already (WriteHeader). Each
-// write is a number of whole records, so devices on several threads can share a file that
-// is opened for appending. now is the time of day. If a write fails, failed is called once
-// and the capture is over, but not the traffic. Closing w is left to the caller, after Close.
+// write is a number of whole records, so devices on several threads can share a file. now is
+// the time of day. If a write fails, the capture is over, but not the traffic: the error is
+// told once, as Flush's result or to failed. Closing w is left to the caller, after Close.
 func New(dev link.Device, w io.Writer, now func() time.Time, failed func(error)) *Dev {
 	d := &Dev{Device: dev, w: w, now: now, failed: failed, frame: make([]byte, 0, link.MaxFrame)}
 	d.buf.b = make([]byte, 0, bufferSize)
@@ -104,29 +104,37 @@ func (d *Dev) Send(s []link.Slot) (int, error) {
 	}
 }
 
-// Flush writes what is still in memory.
-func (d *Dev) Flush() {
+// Flush writes what is still in memory. An error ends the capture and is not repeated.
+func (d *Dev) Flush() error {
 	if d.w == nil || len(d.buf.b) == 0 {
-		return
+		return nil
 	}
 	_, err := d.w.Write(d.buf.b)
 	d.buf.b = d.buf.b[:0]
 	if err != nil {
 		d.w = nil
-		d.failed(fmt.Errorf("writing capture, which ends here: %w", err))
+		return fmt.Errorf("writing capture, which ends here: %w", err)
 	}
+	return nil
 }
 
 // Close implements link.Device.
 func (d *Dev) Close() error {
-	d.Flush()
+	d.flush()
 	return d.Device.Close()
+}
+
+// flush is Flush where nobody takes a result.
+func (d *Dev) flush() {
+	if err := d.Flush(); err != nil {
+		d.failed(err)
+	}
 }
 
 // makeRoom sees to it that the longest frame fits into the buffer.
 func (d *Dev) makeRoom() {
 	if !d.buf.room() {
-		d.Flush()
+		d.flush()
 	}
 }
 

@@ -156,6 +156,11 @@ func TestBig(t *testing.T) {
 }
 
 func TestWriteError(t *testing.T) {
+	t.Run("at Flush", func(t *testing.T) { writeError(t, true) })
+	t.Run("on the way", func(t *testing.T) { writeError(t, false) })
+}
+
+func writeError(t *testing.T, useFlush bool) {
 	d, m, f := open(t)
 	var errs []error
 	d.failed = func(err error) { errs = append(errs, err) }
@@ -167,7 +172,11 @@ func TestWriteError(t *testing.T) {
 		if n, err := d.Recv(make([]link.Frame, 4)); n != 1 || err != nil {
 			t.Fatalf("Recv = %d, %v", n, err)
 		}
-		d.Flush()
+		if useFlush {
+			if err := d.Flush(); err != nil {
+				errs = append(errs, err)
+			}
+		}
 	}
 	if len(m.Take()) != 30 {
 		t.Error("the traffic suffered")

@@ -20,12 +20,6 @@ import (
 	"passt/link"
 )
 
-// TxQueueLen is the queue length, in packets, to set on the interface. The kernel's
-// default of 1000 is overrun by a TCP window of some megabytes in segments of 1448 bytes;
-// 8192 of them hold 11 MiB, and the ring costs 64 KiB of kernel memory. In a user namespace
-// only netlink (IFLA_TXQLEN) can set it: SIOCSIFTXQLEN wants the initial one's CAP_NET_ADMIN.
-const TxQueueLen = 8192
-
 // MaxMTU is the largest MTU that the kernel lets a tap have, in bytes.
 const MaxMTU = 65521
 

@@ -148,7 +148,7 @@ var table = []option{
 	{"outbound", "", 'o', "ADDR", forBoth, network, perFamily(func(o *Options) *[2]netip.Addr { return &o.OutAddr }, noUnspecified|noMulticast),
 		"Source address of connections to the outside, once for each IP version. Default: the kernel's choice."},
 	{"outbound-if4", "", 0, "NAME", forBoth, network, text(func(o *Options) *string { return &o.OutIf[0] }, ifName),
-		"Send IPv4 to the outside by this host interface. Default: the one with the default route."},
+		"Send IPv4 to the outside by this host interface. Default: the one that the host's routes give for each destination."},
 	{"outbound-if6", "", 0, "NAME", forBoth, network, text(func(o *Options) *string { return &o.OutIf[1] }, ifName),
 		"The same for IPv6."},
 

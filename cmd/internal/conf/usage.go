@@ -30,7 +30,7 @@ func Usage(w io.Writer, mode Mode, argv0 string) error {
 			writeOption(&b, o)
 		}
 		if g == portGroup {
-			b.WriteString(portHelp)
+			writePorts(&b)
 		}
 	}
 	b.WriteString("\n")
@@ -100,17 +100,10 @@ func wrap(b *strings.Builder, words string, column int) {
 	b.WriteString("\n")
 }
 
-const portHelp = `
-  SPEC is none, or a list of items separated by commas, perhaps behind a bound address:
-      22                      port 22
-      22:2222                 port 22 to port 2222 of the guest
-      8000-8010               a range
-      8000-8010:80-90         a range to another one
-      80:192.0.2.9/8080       port 80 to port 8080 of an address behind the guest
-      2000-3000,~2500-2510    a range without some ports
-      ~25                     all ports but 25
-      all                     all ports but the ephemeral ones, as far as they are free
-      auto                    those that are bound on the other side, looked up every second
-      127.0.0.1/22,80         bound to an address; IPv6 may stand in brackets, */ is any
-      %eth0/22                bound to an interface; ADDR%eth0/ to both
-`
+// writePorts explains port specifications.
+func writePorts(b *strings.Builder) {
+	b.WriteString("\n  SPEC is none, or a list of items separated by commas, perhaps behind a bound address:\n")
+	for _, e := range portExamples {
+		fmt.Fprintf(b, "      %-*s%s\n", helpColumn-6, e.Spec, e.Means)
+	}
+}

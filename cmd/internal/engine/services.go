@@ -31,7 +31,7 @@ func (w *worker) services() {
 		w.ip.SetControl(w.ndp)
 		w.advertise(w.now())
 	}
-	if n.V4.Enabled && !o.NoDHCP {
+	if n.V4.Gateway.IsValid() && n.V4.Addr.IsValid() && !o.NoDHCP {
 		w.mux.DHCP = dhcp.New(dhcp.Config{
 			Ours: n.V4.OurAddr, Guest: n.V4.Addr, Router: n.V4.Gateway, MTU: mtu,
 			DNS: dnsOf(&n.V4, o.DHCPDNS), Search: search, Hostname: o.Hostname, FQDN: o.FQDN,

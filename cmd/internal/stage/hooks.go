@@ -55,11 +55,17 @@ var steps = struct {
 // newEngine makes the devices and the engine on top of them.
 func newEngine(p engineParams) (runner, error) {
 	var devices []link.Device
+	var capture *os.File
+	if p.PcapFD >= 0 {
+		capture = os.NewFile(uintptr(p.PcapFD), "capture")
+		if err := pcap.WriteHeader(capture); err != nil {
+			return nil, err
+		}
+	}
 	for _, fd := range p.TapFDs {
 		var dev link.Device = tap.New(fd, p.TapFeatures)
-		if p.PcapFD >= 0 {
-			failed := func(err error) { p.Log.Warn("the capture ends here", "error", err) }
-			dev = pcap.New(dev, os.NewFile(uintptr(p.PcapFD), "capture"), time.Now, failed)
+		if capture != nil {
+			dev = pcap.New(dev, capture, time.Now, func(err error) { p.Log.Warn(err.Error()) })
 		}
 		devices = append(devices, dev)
 	}

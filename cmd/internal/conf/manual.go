@@ -1,0 +1,100 @@
+package conf
+
+// manual is what the manual pages say of an option beyond its help, by its long name:
+// paragraphs, separated by empty lines. An option that its help says everything about has
+// none.
+var manual = map[string]string{
+	"foreground": `SIGTERM, SIGINT and SIGHUP end the program in either case, with exit status 0.`,
+	"pid": `The file has the number and a line feed. A file that is there already is overwritten; one that was created is
+removed again if the start fails.`,
+	"runas": `USER is a login name or a number, and so is GROUP. Without GROUP it is the user's own one.`,
+	"conf-path": `The socket speaks version 2 of the protocol that existing clients use.
+
+Ports that stay are not closed for a moment; a client that stalls or sends rubbish disturbs nobody.`,
+
+	"debug":    `Every line then begins with the seconds since the start. Nothing goes to the system's log.`,
+	"log-file": `The file is opened once, at the start. Given more than once, the last one holds.`,
+	"log-size": `At the least 4096.`,
+	"pcap": `The file has the pcap format. It is created readable by its owner only, and overwritten if it exists. Packets of both
+directions are in it as they pass over the link: large TCP and UDP packets that the link will cut into segments are
+there in one piece, and checksums that were left to the link are completed.`,
+
+	"socket": `The socket belongs to the user who started the program, and nobody else may connect. One client at a time is served;
+when it goes, the next one may come, and the connections of the old one are reset.`,
+	"fd": `A stream socket carries frames behind a length of 4 bytes, in network byte order.`,
+
+	"config-net": `The loopback interface is set up in any case. With this option the interface to the host is too, and it gets the
+addresses of the host's interface (other than link-local ones), all of its routes, and the MTU of --mtu. A route that can't be set
+is a warning. IPv6 is ready for use at once, without duplicate address detection, and router advertisements are not
+accepted on the interface, since there is nothing more to learn from them.`,
+	"netns":  `Neither a PID nor a command can be given with this option.`,
+	"userns": `A path such as /proc/PID/ns/user.`,
+	"no-netns-quit": `Without this option the program ends, and lets go of its ports, as soon as the file that --netns names is
+deleted or the process that PID names is gone.`,
+	"no-copy-routes": `There is little use for it; existing callers pass it.`,
+	"no-copy-addrs":  `There is little use for it; existing callers pass it.`,
+
+	"interface": `Without this option the interface is chosen for each IP version: the one that --outbound-if4 or --outbound-if6 names;
+else the one of the first default route, where of several paths the one with the highest weight counts; else the
+first one with any route.
+
+If there is none, local mode is used for that IP version: the guest gets 169.254.2.1/16 and the gateway 169.254.2.2, or no
+IPv6 address and the gateway fe80::1, and its interface is called tap0. What the host itself can reach, its loopback for
+one, is still within reach.`,
+	"address": `The guest gets it by DHCP or DHCPv6, or from --config-net, and the prefix of 64 bits around an IPv6 address by router
+advertisements. Without BITS the prefix length is that of the host's network that the address is in, or else that of the
+address's class, for IPv4, and 64 for IPv6.`,
+	"gateway": `It is also the address that connections from the host's loopback have for the guest, see NOTES. It need not be in the
+guest's own network. Router advertisements always come from a link-local address; if ADDR is none, from that of
+the host's interface.`,
+	"mtu": `DHCP (option 26) and router advertisements announce it, and --config-net sets it. In a namespace it has little effect on
+throughput, for TCP passes through the interface in pieces of up to 64 KiB at any MTU, if the kernel knows segmentation
+offload for tap devices.`,
+	"mac-addr":     `If the host has no such interface, it is 9a:55:9a:55:9a:55.`,
+	"outbound":     `Sockets to the host's own loopback are not bound to it.`,
+	"outbound-if4": `Unless --interface is given, addresses and routes of IPv4 are taken from this interface too.`,
+	"outbound-if6": `Unless --interface is given, addresses and routes of IPv6 are taken from this interface too.`,
+
+	"dns": `The addresses are announced by DHCP, DHCPv6 and router advertisements if those announce name servers at all, see
+--dhcp-dns and --no-dhcp-dns.
+
+A name server from /etc/resolv.conf that the guest can't reach under the same address is announced as the one that leads
+there: one on the host's loopback as the address that means the host's loopback to the guest, or as that of --dns-forward;
+it is left out if there is neither.`,
+	"dns-forward": `This is about ports 53 and 853, of UDP and TCP.
+
+Without this option, these ports of the address that means the host's loopback (the gateway, by default) lead to the host's
+name server if that is at a loopback address, or at the gateway itself.`,
+	"no-dhcp-dns": `Otherwise they are announced by DHCP option 6, DHCPv6 option 23 and option 25 of router advertisements.`,
+	"dhcp-dns": `They are announced by DHCP option 6, DHCPv6 option 23 and option 25 of router advertisements. Without this option
+the namespace goes on using the host's resolv.conf.`,
+	"no-dhcp-search": `Otherwise they are announced by DHCP option 119, DHCPv6 option 24 and option 31 of router advertisements.`,
+	"dhcp-search":    `They are announced by DHCP option 119, DHCPv6 option 24 and option 31 of router advertisements.`,
+	"hostname":       `DHCP option 12.`,
+	"fqdn":           `DHCP option 81 and DHCPv6 option 39, for clients that ask for them.`,
+
+	"ipv4-only": `IPv6 packets of the guest are dropped. Without this option there is IPv6 unless it is switched off in the host's kernel.`,
+	"ipv6-only": `IPv4 packets of the guest are dropped.`,
+	"no-tcp":    `TCP packets of the guest are dropped without an answer, and no TCP ports are forwarded.`,
+	"no-udp":    `UDP packets of the guest are dropped without an answer, and no UDP ports are forwarded. DHCP and DHCPv6 go on.`,
+	"no-icmp":   `Echo requests of the guest are dropped without an answer.`,
+	"no-dhcp":   `Requests of DHCP clients are dropped without an answer.`,
+	"no-dhcpv6": `Requests of DHCPv6 clients are dropped without an answer, and router advertisements do not point to a server.`,
+	"no-ndp":    `The guest then needs static entries in its table of neighbours for any IPv6 traffic.`,
+	"no-ra":     `Router solicitations are not answered either.`,
+
+	"no-map-gw":         `See NOTES.`,
+	"map-host-loopback": `See NOTES. With none, and with --no-map-gw and without this option, the guest can't reach the host's loopback.`,
+	"map-guest-addr":    `See NOTES.`,
+
+	"tcp-ports": `A port is bound to all addresses of both IP versions unless SPEC says otherwise. If it can be bound for one IP version
+only, that is a warning. A port that was named and can't be bound at all is an error, and the program does not start;
+with all, auto and lists of nothing but exclusions it takes what is free, and only nothing at all is an error.`,
+	"udp-ports": `If this option is not given, the UDP ports with the numbers of the forwarded TCP ports are forwarded too, to the same
+numbers in the guest, as far as they are free.`,
+	"freebind": `The socket options IP_FREEBIND and IPV6_FREEBIND, see ip(7).`,
+
+	"repair-path":       `Live migration is not supported.`,
+	"migrate-exit":      `Live migration is not supported: no effect.`,
+	"migrate-no-linger": `Live migration is not supported: no effect.`,
+}

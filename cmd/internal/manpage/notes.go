@@ -1,0 +1,42 @@
+package manpage
+
+// notes writes what passt and pasta have in common to be known; guest is what it is about: a
+// guest or a namespace.
+func (p *page) notes(guest string) {
+	p.section("Notes")
+	p.subsection("Local addresses")
+	p.text(`The ` + guest + ` has the host's addresses, and a loopback of its own. So it can reach the host itself only under
+addresses that mean something else to it, and what the host sends from such an address must be shown with another one. These are
+all addresses that are translated; any other is what it says.`)
+	p.text("From the " + guest + " to the host:")
+	p.tagged("the gateway", `The host's loopback, 127.0.0.1 or ::1. --map-host-loopback chooses another address for it; --no-map-gw and
+--map-host-loopback none switch it off.`)
+	p.tagged("the address of "+bold("--map-guest-addr"), "The host's own address, which it shares with the "+guest+". There is none by default.")
+	p.tagged("the address of "+bold("--dns-forward")+", ports 53 and 853", "The host's name server. See that option for what holds without it.")
+	p.tagged("127.0.0.0/8, ::1 and the like", "Refused: no address that a "+guest+" can make up leads to the host's loopback but those above.")
+	p.text("From the host to the " + guest + ", for connections and datagrams to forwarded ports:")
+	p.tagged("source on the host's loopback", `Shown as the address that means the host's loopback: the gateway, by default. If that is switched
+off, it is shown as the gateway all the same.`)
+	p.tagged("source is the "+guest+"'s own address", "Shown as the address of --map-guest-addr or, if there is none, as above.")
+	p.tagged("destination", `The address that the `+guest+` was last seen to send from or, before it has sent anything, the one that it was given;
+for an IPv6 link-local source, the link-local one.`)
+	p.subsection("Ports below 1024")
+	p.text(`A user may not bind ports below 1024 of the host by default. The way to allow it is to lower the limit to the lowest port that
+is needed, as root:`)
+	p.example("sysctl -w net.ipv4.ip_unprivileged_port_start=443")
+	p.text(`The capability CAP_NET_BIND_SERVICE, set for the program's file by setcap(8), would do too, but then everybody who may run
+the program can have these ports.`)
+	p.subsection("Ping")
+	p.text(`Echo requests are sent from ping sockets, see icmp(7). Their identifier is the one that the ` + guest + ` uses if that is free on
+the host; otherwise the host's differs, and replies get the ` + guest + `'s back. The group of the user must be in the range of the
+sysctl net.ipv4.ping_group_range; if it is not, a warning at the start says so, with the command that mends it. For all groups, as
+root:`)
+	p.example(`sysctl -w net.ipv4.ping_group_range="0 2147483647"`)
+	p.subsection("Isolation")
+	p.text(`The process that handles packets has user, mount, PID, IPC and UTS namespaces of its own, an empty root file system that can't be
+written to, and no capabilities. Files are opened before that.`)
+	p.section("Limitations")
+	p.text(`Of the IP protocols, TCP, UDP, and echo by ICMP and ICMPv6 pass. Multicast groups of the host's network can't be joined from
+inside. Selective acknowledgements and timestamps of TCP are not used between the ` + guest + ` and the program; towards the network the
+host's kernel uses them. Broken TCP checksums, IP options and the like are dropped and counted.`)
+}
