@@ -46,12 +46,11 @@ const (
 	ackNow                        // an acknowledgement is due at the end of the burst
 	ackLate                       // an acknowledgement is due, but may wait for an answer to ride on
 	due                           // on the list of connections with work at the end of the burst
-	late                          // on the list of connections with ackLate
+	late                          // on the list of connections with something that may wait
 	blocked                       // on the list of connections that wait for the link
 	probing                       // the timer stands for window probes
 	keepAlive                     // the peers are being asked whether they are still there
 	weWantScale                   // our SYN offered window scaling (offering)
-	bulk                          // large pieces passed since the receive queue was last empty
 	recovering                    // lost segments are being sent again, up to recover
 )
 
@@ -85,6 +84,7 @@ type Conn struct {
 	// The receive queue of the socket starts at qHead; the socket's own peek offset is at
 	// peekAt, as a sequence number.
 	qHead, peekAt uint32
+	calm          uint8 // small pieces in a row, each acknowledged before the next
 	kept          uint8 // acknowledgements whose data is still in the queue
 
 	// Timers, in the engine's time.
@@ -92,7 +92,7 @@ type Conn struct {
 	armed    int64 // when the wheel will fire; 0 if it will not
 	retries  uint8
 	quick    uint8 // runs of the guest's segments to acknowledge at once
-	lateAt   int64 // when an acknowledgement must not wait longer
+	lateAt   int64 // when what may wait must not wait longer
 	lastSeen int64 // when the guest or the host last did something
 	bytesIn  uint64
 	bytesOut uint64

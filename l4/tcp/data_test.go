@@ -181,7 +181,7 @@ func TestSocketBroken(t *testing.T) {
 	b := newBench(t, allOffloads)
 	fd := b.connect()
 	b.socks.socks[fd].err = syscall.ECONNRESET
-	b.socks.socks[fd].queue = []byte("last words")
+	b.socks.socks[fd].queue, b.socks.socks[fd].eof = []byte("last words"), true
 	b.event(fd, sock.In|sock.Out|sock.Err|sock.Hup|sock.RdHup)
 	b.want("what had arrived, then the reset", "ACK 1 1 len 10", "RST|ACK 11 1")
 	b.wantGone()
@@ -272,6 +272,37 @@ func TestAcknowledgedDataIsDiscarded(t *testing.T) {
 			}
 		}
 	})
+	t.Run("small pieces that follow each other, at once", func(t *testing.T) {
+		b := newBench(t, allOffloads)
+		fd := b.connect()
+		s := b.socks.socks[fd]
+		for range 3 {
+			s.queue = append(s.queue, "0123456789"...)
+			b.event(fd, sock.In|sock.Out)
+		}
+		ack(b, 10)
+		if len(s.queue) != 20 {
+			t.Errorf("%d bytes left", len(s.queue))
+		}
+		ack(b, 30)
+		if len(s.queue) != 0 {
+			t.Errorf("%d bytes left", len(s.queue))
+		}
+	})
+	t.Run("a small piece behind bulk, at once", func(t *testing.T) {
+		b := newBench(t, allOffloads)
+		fd := b.connect()
+		s := b.socks.socks[fd]
+		s.queue = pattern(50000)
+		b.event(fd, sock.In|sock.Out)
+		ack(b, 50000)
+		s.queue = append(s.queue, 'x')
+		b.event(fd, sock.In|sock.Out)
+		ack(b, 50001)
+		if len(s.queue) != 0 {
+			t.Errorf("%d bytes left", len(s.queue))
+		}
+	})
 	t.Run("small answers, some at a time", func(t *testing.T) {
 		b := newBench(t, allOffloads)
 		fd := b.connect()
@@ -285,6 +316,10 @@ func TestAcknowledgedDataIsDiscarded(t *testing.T) {
 		}
 		if most == 0 || most > 10*keepAcks {
 			t.Errorf("up to %d bytes were left", most)
+		}
+		b.late()
+		if len(s.queue) != 0 {
+			t.Errorf("%d bytes left for good", len(s.queue))
 		}
 	})
 }

@@ -29,10 +29,15 @@ func (t *Translator) acknowledgeTaken(e *entry, now int64) {
 		t.mark(e, ackNow)
 		return
 	}
-	if c.has(ackLate) {
-		return
+	if !c.has(ackLate) {
+		c.set(ackLate)
+		t.wait(e, now)
 	}
-	c.set(ackLate)
+}
+
+// wait puts e on the list of connections with something that may wait for lateAfter.
+func (t *Translator) wait(e *entry, now int64) {
+	c := &e.Val
 	c.lateAt = now + lateAfter
 	if !c.has(late) {
 		c.set(late)
@@ -47,29 +52,28 @@ func (t *Translator) acknowledgeTaken(e *entry, now int64) {
 // carried notes that a segment with an acknowledgement went to the guest.
 func (c *Conn) carried() { c.clear(ackNow | ackLate) }
 
-// sendLate sends the acknowledgements that waited in vain.
+// sendLate sends the acknowledgements that waited in vain, and discards what was kept.
 func (t *Translator) sendLate(now int64) {
 	t.lateArmed = false
-	rest, next := t.late[:0], int64(0)
-	for _, e := range t.late {
+	list := t.late
+	t.late = t.late[:0]
+	for _, e := range list {
 		c := &e.Val
-		switch {
-		case c.state != established || !c.has(ackLate):
-			c.clear(late)
-		case c.lateAt > now:
-			rest = append(rest, e)
-			if next == 0 || c.lateAt < next {
-				next = c.lateAt
-			}
-		default:
-			c.clear(late | ackLate)
+		if c.state != established || !c.has(late) {
+			continue
+		}
+		c.clear(late)
+		if c.lateAt > now { // there was something newer meanwhile
+			at := c.lateAt
+			t.wait(e, now)
+			c.lateAt = at
+			continue
+		}
+		if c.has(ackLate) {
+			c.clear(ackLate)
 			c.quick = quickVain
 			t.mark(e, ackNow)
 		}
-	}
-	t.late = rest
-	if next != 0 {
-		t.lateArmed = true
-		t.cfg.Wheel.Add(uint64(sock.MakeRef(sock.KindTCP, 0, lateID)), next)
+		t.discard(c)
 	}
 }

@@ -195,9 +195,7 @@ func (t *Translator) Flush(now int64) {
 
 func (t *Translator) flush(e *entry, now int64) {
 	c := &e.Val
-	if !c.mayKeep() {
-		t.discard(c)
-	}
+	t.discardOrKeep(e, now)
 	if t.push(e, now); c.state == closed {
 		return
 	}

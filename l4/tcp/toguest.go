@@ -14,12 +14,15 @@ import (
 
 // Acknowledged data may stay in the receive queue for a while, to save a system call for
 // each small answer: this many bytes, after this many acknowledgements. The kernel counts
-// whole buffers, so that a few bytes left of a large one hold as much memory as all of it,
-// and may close the window of the host's peer for good. So it is done only for a flow
-// that has had nothing but small pieces since the queue was empty.
+// whole buffers, into which it also merges what comes behind, so that one byte left of them
+// holds the memory of all, and may close the window of the host's peer for good. So it
+// is done only for a flow that has had nothing but small pieces for a while, one at a time,
+// and sendLate takes what stays for too long.
 const (
+	keepPiece = 1 << 10
 	keepBytes = 4 << 10
 	keepAcks  = 8
+	calmAfter = 4 // small pieces until it begins
 )
 
 // dataEnd is the sequence number behind the last byte of data ever sent.
@@ -54,8 +57,8 @@ func (t *Translator) frameSize(c *Conn) (int, uint8) {
 	return min(longest, t.caps.Body), gso
 }
 
-// push sends the guest what its window and the link allow.
-func (t *Translator) push(e *entry, now int64) {
+// pushData sends the guest what its window and the link allow.
+func (t *Translator) pushData(e *entry, now int64) {
 	c := &e.Val
 	for c.has(readable) && !c.has(hostEOF) || before(c.sndNxt, c.dataEnd()) {
 		room := c.guestRoom()
@@ -66,7 +69,12 @@ func (t *Translator) push(e *entry, now int64) {
 			break
 		}
 	}
-	if c.state == closed {
+}
+
+// push sends the guest data, and the FIN behind the last of it.
+func (t *Translator) push(e *entry, now int64) {
+	c := &e.Val
+	if t.pushData(e, now); c.state == closed {
 		return
 	}
 	if c.has(hostEOF) && c.sndNxt == c.dataEnd() && (!c.has(sentFIN) || c.sndNxt != c.sndMax) {
@@ -110,8 +118,10 @@ func (t *Translator) pushBatch(e *entry, room int, now int64) bool {
 		return false
 	}
 	c.peekAt = c.sndNxt + uint32(n)
-	if n > keepBytes {
-		c.set(bulk)
+	if n > keepPiece || n == want || c.inFlight() > 0 {
+		c.calm = 0
+	} else {
+		c.calm = min(c.calm+1, calmAfter)
 	}
 	if n < want && !c.has(hostClosing) && !before(c.peekAt, c.dataEnd()) {
 		c.clear(readable) // drained: the next edge tells of more
@@ -184,18 +194,20 @@ func (t *Translator) discard(c *Conn) {
 		t.cfg.Sockets.Discard(int(c.fd), int(n))
 		c.qHead, c.kept = end, 0
 	}
-	if c.inFlight() == 0 {
-		c.clear(bulk)
-	}
 }
 
-// mayKeep says whether the acknowledged data may stay in the receive queue for now.
-func (c *Conn) mayKeep() bool {
+// discardOrKeep discards what the guest has acknowledged, or leaves it for later.
+func (t *Translator) discardOrKeep(e *entry, now int64) {
+	c := &e.Val
 	n := c.sndUna - c.qHead
-	if n > 0 {
-		c.kept++
+	if n == 0 {
+		return
 	}
-	return n == 0 || !c.has(bulk) && n < keepBytes && c.kept < keepAcks
+	if c.kept++; c.calm < calmAfter || n >= keepBytes || c.kept >= keepAcks {
+		t.discard(c)
+		return
+	}
+	t.wait(e, now)
 }
 
 // block makes e wait for the link.
@@ -258,7 +270,7 @@ func (t *Translator) failed(e *entry, now int64) bool {
 		return false
 	}
 	if e.Val.state == established {
-		t.push(e, now)
+		t.pushData(e, now) // and no FIN: this is no orderly end
 	}
 	if e.Val.state != closed {
 		t.abort(e)
