@@ -167,15 +167,18 @@ func (t *TCP) atEnd(fd int) bool {
 // Discard takes n bytes off the receive queue.
 func (t *TCP) Discard(fd, n int) { sys.Discard(fd, n) }
 
-// Room asks for the size of the send buffer of fd and how much of it is free, in the
-// kernel's own accounting, which counts its overhead (SO_MEMINFO). free is negative if
-// the socket holds more than its share.
-func (t *TCP) Room(fd int) (size, free int) {
+// Room asks for the size of the send buffer of fd and how much of it is taken, in the
+// kernel's own accounting, which counts its overhead (SO_MEMINFO), and how many bytes of
+// payload take that much.
+func (t *TCP) Room(fd int) (size, taken, payload int) {
 	if e := sys.GetMemInfo(fd, &t.mem); e != 0 {
-		return 0, 0
+		return 0, 0, 0
 	}
-	size = int(t.mem[sys.MemSndBuf])
-	return size, size - int(t.mem[sys.MemWmemQueued])
+	size, taken = int(t.mem[sys.MemSndBuf]), int(t.mem[sys.MemWmemQueued])
+	if taken > 0 {
+		payload, _ = sys.OutQueue(fd)
+	}
+	return size, taken, payload
 }
 
 // Ending is how a socket is ended.

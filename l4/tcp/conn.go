@@ -42,6 +42,7 @@ const (
 	finAcked                      // the guest has acknowledged it
 	readable                      // the socket may have something to peek
 	full                          // the socket refused data: nothing more before it is writable
+	losing                        // the socket refused data inside the window, and it was not all sent again yet
 	waitRoom                      // an event of the socket will tell of room to send
 	ackNow                        // an acknowledgement is due at the end of the burst
 	ackLate                       // an acknowledgement is due, but may wait for an answer to ride on
@@ -67,6 +68,8 @@ type Conn struct {
 	rcvEdge uint32 // right edge of the window advertised; never moves left
 	room    int32  // bytes of send buffer that were free, less what was sent since, by estimate
 	sndBuf  int32  // size of the send buffer, when last asked
+	cost    uint16 // of a byte of payload in the send buffer, in units of 1/costOne
+	lostTo  uint32 // what lies before it and not before rcvNxt was dropped by us, while losing
 	dupAcks uint8  // further duplicate acknowledgements to send, to make the guest send again
 
 	// To the guest.
@@ -77,6 +80,7 @@ type Conn struct {
 	wl1, wl2 uint32 // segment that last updated it (RFC 9293, section 3.10.7.4)
 	recover  uint32 // sndMax when the loss was noticed
 	mss      uint16 // largest payload of a segment to the guest
+	rcvMSS   uint16 // and of one from it, as we have asked
 	guestDup uint8  // duplicate acknowledgements in a row from the guest
 	sndScale uint8  // shift of the guest's window
 	rcvScale uint8  // shift of ours

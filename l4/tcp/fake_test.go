@@ -191,9 +191,9 @@ func (f *fakeSockets) Discard(fd, n int) {
 	s.peek -= n
 }
 
-func (f *fakeSockets) Room(fd int) (int, int) {
+func (f *fakeSockets) Room(fd int) (size, taken, payload int) {
 	s := f.socks[fd]
-	return s.sndBuf, s.sndBuf - len(s.got)
+	return s.sndBuf, len(s.got), len(s.got)
 }
 
 func (f *fakeSockets) End(fd int, how sock.Ending) {

@@ -116,6 +116,10 @@ func (t *Translator) gather(e *entry, h Header, want uint32, fin bool) (uint32, 
 	}
 	if before(want, seq) { // a hole: one duplicate acknowledgement for each (RFC 5681, section 4.2)
 		t.Stats.RxOutside++
+		if c.has(losing) {
+			c.lostTo = seqMax(c.lostTo, seq+uint32(len(b)))
+			c.dupAcks += 2 // the guest is to notice at once, also by the only segment that follows
+		}
 		c.dupAcks = min(c.dupAcks+1, 100)
 		t.mark(e, 0)
 		return want, fin
@@ -124,6 +128,7 @@ func (t *Translator) gather(e *entry, h Header, want uint32, fin bool) (uint32, 
 	if room := int(c.rcvEdge - want); len(b) > room || c.has(full) {
 		if c.has(full) {
 			room = 0
+			c.lostTo = seqMax(c.lostTo, want+uint32(len(b)))
 		}
 		t.Stats.RxOutside++
 		b, hasFIN = b[:room], false

@@ -20,8 +20,7 @@ const (
 	defaultMSS6 = 1220 // the same
 	leastMSS    = 88   // smaller ones, and 0, would only make the guest hurt itself
 	rcvScale    = 8    // windows of up to 16 MiB, in steps of 256 bytes
-	// firstRoom is what a new socket is taken to have room for, until it was asked: less
-	// than the least send buffer that a connected socket has by default (tcp(7), tcp_wmem).
+	// firstRoom is what a new socket is taken to have room for if it does not tell.
 	firstRoom = 64 << 10
 	// hopsOnPurpose is the largest lifetime that is taken for a wish of the guest's user,
 	// as of traceroute's, and not for a default.
@@ -92,7 +91,6 @@ func (t *Translator) negotiate(c *Conn, h Header, offered bool) {
 	}
 	c.sndWnd = uint32(h.Window()) // never scaled in a SYN
 	c.wl1, c.wl2 = h.Seq(), c.sndUna
-	c.room, c.sndBuf = firstRoom, firstRoom
 }
 
 // Accept starts a connection that the host accepted on a forwarded port: fd is connected
@@ -111,7 +109,7 @@ func (t *Translator) Accept(fd int, remote inet.Endpoint, local inet.Addr, to in
 		return
 	}
 	t.Stats.FromHost++
-	e.Val.room, e.Val.sndBuf = firstRoom, firstRoom
+	t.firstLook(&e.Val)
 	t.sendSYN(e)
 	t.arm(e, now+synRTO)
 }
@@ -169,6 +167,7 @@ func (t *Translator) establish(e *entry) {
 func (t *Translator) connected(e *entry, now int64) {
 	c := &e.Val
 	c.state, c.rcvEdge = answering, c.rcvNxt
+	t.firstLook(c)
 	t.sendSYN(e)
 	t.arm(e, now+synRTO)
 }

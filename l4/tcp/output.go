@@ -30,7 +30,7 @@ func (t *Translator) put(e *entry, s *link.Slot, seq uint32, fl uint8, opts int)
 	c := &e.Val
 	wnd := c.advertise()
 	if fl&SYN != 0 {
-		wnd = uint16(min(c.room, 65535)) // never scaled
+		wnd = uint16(min(c.wanted(), 65535)) // never scaled
 		c.rcvEdge = c.rcvNxt + uint32(wnd)
 	}
 	ack := c.rcvNxt
@@ -97,7 +97,7 @@ func (t *Translator) sendSYN(e *entry) {
 	o := s[0].Head[c.tpl.L4()+HeaderLen:]
 	n := 4
 	o[0], o[1] = optMSS, 4
-	binary.BigEndian.PutUint16(o[2:], t.offeredMSS(c))
+	binary.BigEndian.PutUint16(o[2:], c.rcvMSS)
 	if c.has(weWantScale) || c.state == offering {
 		o[4], o[5], o[6], o[7] = optNop, optScale, 3, rcvScale
 		n = 8
@@ -107,26 +107,6 @@ func (t *Translator) sendSYN(e *entry) {
 		t.Stats.LinkFull++
 	}
 }
-
-// offeredMSS is the largest segment that we ask the guest to send. Where the guest's frames
-// may be larger than a segment anyway, a moderate size keeps its idea of a segment smaller
-// than any window that we have to offer: a sender waits for a timer if the window is
-// smaller than a segment.
-func (t *Translator) offeredMSS(c *Conn) uint16 {
-	gso := link.OffloadTSO6
-	if c.tpl.Len() == l3.HeaderLen4 {
-		gso = link.OffloadTSO4
-	}
-	mss := t.cfg.MTU - c.tpl.Len() - HeaderLen
-	if t.caps.Offload&gso != 0 {
-		mss = min(mss, gsoMSS)
-	}
-	return uint16(mss)
-}
-
-// gsoMSS divides what a guest puts into one super-frame (65535 bytes less its headers)
-// with little left over.
-const gsoMSS = 13032
 
 func (t *Translator) sendFIN(e *entry, now int64) {
 	c := &e.Val

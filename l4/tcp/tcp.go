@@ -24,9 +24,9 @@ type Sockets interface {
 	Peek(fd, skip int, moved bool, v [][]byte) (int, syscall.Errno)
 	// Discard takes n bytes off the receive queue.
 	Discard(fd, n int)
-	// Room is the size of the send buffer and how much of it is free, in bytes as the
-	// kernel counts them.
-	Room(fd int) (size, free int)
+	// Room is the size of the send buffer and how much of it is taken, in bytes as the
+	// kernel counts them, and how many bytes of payload take that much.
+	Room(fd int) (size, taken, payload int)
 	// End ends one direction or all of the socket.
 	End(fd int, how sock.Ending)
 }
@@ -151,7 +151,7 @@ func (t *Translator) start(k *flow.Key, fd int, s state, now int64) *entry {
 		return nil
 	}
 	c := &e.Val
-	c.fd, c.state, c.lastSeen = int32(fd), s, now
+	c.fd, c.state, c.lastSeen, c.cost = int32(fd), s, now, costFirst
 	c.tpl.Make(k.Remote.Addr, k.Guest.Addr, l3.ProtoTCP, 64, 0)
 	c.sndNxt = t.isn(k, now)
 	c.sndUna, c.sndMax = c.sndNxt, c.sndNxt

@@ -72,6 +72,10 @@ func (t *Translator) Timer(ref sock.Ref, now int64) {
 // expired handles a deadline that has passed.
 func (t *Translator) expired(e *entry, now int64) {
 	c := &e.Val
+	if c.has(blocked) && c.state == established {
+		t.arm(e, now+rto) // nothing can be sent: it is not the guest that is silent
+		return
+	}
 	c.retries++
 	switch c.state {
 	case answering, offering:

@@ -62,7 +62,7 @@ func (t *Translator) pushData(e *entry, now int64) {
 	c := &e.Val
 	for c.has(readable) && !c.has(hostEOF) || before(c.sndNxt, c.dataEnd()) {
 		room := c.guestRoom()
-		if room <= 0 {
+		if room <= 0 || c.has(blocked) { // what is peeked for a full link is peeked in vain
 			break
 		}
 		if !t.pushBatch(e, room, now) {

@@ -13,7 +13,9 @@ package tcp
 import (
 	"syscall"
 
+	"passt/l3"
 	"passt/l4/sock"
+	"passt/link"
 )
 
 const (
@@ -21,6 +23,8 @@ const (
 	overhead = 1280
 	// askAfter is how much may be sent before the room is looked at again.
 	askAfter = 16 << 10
+	// The cost of payload is in units of 1/costOne. It is unknown at first.
+	costOne, costFirst, costMost = 64, 2 * 64, 64 * 64
 )
 
 // take gives the gathered pieces, which end before want, to the socket, and the FIN behind
@@ -44,8 +48,8 @@ func (t *Translator) take(e *entry, want uint32, fin bool, now int64) {
 			// The window promised more than there was, as after many small segments that cost
 			// more than they carry. The rest is asked for again as soon as there is room.
 			t.Stats.RxDropped += uint64(total - n)
-			c.set(full)
-			fin = false
+			c.set(full | losing)
+			c.lostTo, fin = want, false
 		}
 		if n < total || total > askAfter || c.room < c.sndBuf/2 {
 			t.askRoom(e)
@@ -54,6 +58,7 @@ func (t *Translator) take(e *entry, want uint32, fin bool, now int64) {
 			t.mark(e, ackNow)
 		} else {
 			t.acknowledgeTaken(e, now)
+			t.askAgain(e)
 		}
 	}
 	if fin {
@@ -72,8 +77,12 @@ func (t *Translator) take(e *entry, want uint32, fin bool, now int64) {
 // that is little.
 func (t *Translator) askRoom(e *entry) {
 	c := &e.Val
-	size, free := t.cfg.Sockets.Room(int(c.fd))
+	size, taken, payload := t.cfg.Sockets.Room(int(c.fd))
+	free := size - taken
 	c.sndBuf, c.room = int32(size), int32(free)
+	if payload > askAfter {
+		c.cost = uint16(min(taken*costOne/payload, costMost))
+	}
 	if free < size/3 || c.has(full) {
 		c.set(waitRoom)
 		t.cfg.Poller.Mod(int(c.fd), t.ref(e), sock.InOut)
@@ -84,24 +93,71 @@ func (t *Translator) askRoom(e *entry) {
 func (t *Translator) roomy(e *entry) {
 	c := &e.Val
 	c.clear(waitRoom)
-	if c.has(full) {
-		// What did not fit is lost to us, and the guest would notice by a timeout. Three
-		// duplicates of an acknowledgement make it send again at once (RFC 5681, section 3.2).
-		c.clear(full)
-		c.dupAcks += 3
-	}
+	c.clear(full)
+	t.askAgain(e)
 	t.askRoom(e)
 	t.mark(e, ackNow)
 }
 
+// firstLook asks a socket that has just been connected what it can take, and chooses the
+// largest segment to ask the guest for. A sender does not use a window smaller than its
+// segment before a timer expires (RFC 9293, section 3.8.6.2.1), so a segment is no larger
+// than what the socket takes whenever the kernel says that it is writable: a third of its
+// buffer, which starts out small and can only grow. Where the guest's frames may be larger
+// than a segment anyway, little is lost by a moderate size.
+func (t *Translator) firstLook(c *Conn) {
+	size, taken, _ := t.cfg.Sockets.Room(int(c.fd))
+	if size <= 0 {
+		size = firstRoom
+	}
+	c.sndBuf, c.room = int32(size), int32(size-taken)
+	gso := link.OffloadTSO6
+	if c.tpl.Len() == l3.HeaderLen4 {
+		gso = link.OffloadTSO4
+	}
+	mss := t.cfg.MTU - c.tpl.Len() - HeaderLen
+	if t.caps.Offload&gso != 0 {
+		mss = min(mss, gsoMSS)
+	}
+	c.rcvMSS = uint16(max(min(mss, size/3-2*overhead-1<<rcvScale), defaultMSS4))
+}
+
+// gsoMSS divides what a guest puts into one super-frame (65535 bytes less its headers)
+// with little left over.
+const gsoMSS = 13032
+
+// wanted is the window that the socket is good for: what is free, divided by what a byte of
+// payload has cost there so far, with an eighth to spare, or one whole segment, whose cost
+// is known. Large buffers cost little more than they carry, segments that wait for the
+// small window of a peer more than twice as much.
+func (c *Conn) wanted() int32 {
+	fits := int32(max(int64(c.room), 0) * costOne / int64(c.cost) * 7 / 8)
+	return max(fits, min(int32(c.rcvMSS)+1<<rcvScale, c.room-2*overhead))
+}
+
+// askAgain makes the guest send again what was dropped. It would notice by a timeout; three
+// duplicates of an acknowledgement tell it at once (RFC 5681, section 3.2).
+func (t *Translator) askAgain(e *entry) {
+	c := &e.Val
+	if !c.has(losing) {
+		return
+	}
+	if !before(c.rcvNxt, c.lostTo) {
+		c.clear(losing)
+		return
+	}
+	c.dupAcks = max(c.dupAcks, 3)
+	t.mark(e, ackNow)
+}
+
 // advertise makes the window field for a segment with RCV.NXT as its acknowledgement, and
-// moves the right edge. A quarter of the free room is kept for the kernel's overhead.
+// moves the right edge.
 func (c *Conn) advertise() uint16 {
 	c.rcvAck = c.rcvNxt
 	if c.has(full) {
 		return 0
 	}
-	w := max(c.room-c.room/4, 0)
+	w := c.wanted()
 	edge := c.rcvNxt + uint32(w)>>c.rcvScale<<c.rcvScale
 	c.rcvEdge = seqMax(c.rcvEdge, min32(edge, c.rcvNxt, 65535<<c.rcvScale))
 	return uint16(min((c.rcvEdge-c.rcvNxt)>>c.rcvScale, 65535))

@@ -101,3 +101,11 @@ func GetMemInfo(fd int, m *MemInfo) syscall.Errno {
 	_, _, e := raw5(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO, uintptr(unsafe.Pointer(m)), uintptr(unsafe.Pointer(&l)))
 	return e
 }
+
+// OutQueue is how many bytes of payload fd, a TCP socket, has not had acknowledged
+// (SIOCOUTQ, tcp(7)).
+func OutQueue(fd int) (int, syscall.Errno) {
+	var n int32
+	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n)))
+	return int(n), e
+}
