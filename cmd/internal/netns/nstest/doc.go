@@ -1,0 +1,2 @@
+// Package nstest runs tests in network namespaces of their own. Only tests import it.
+package nstest
