@@ -2,35 +2,13 @@ package e2e
 
 import (
 	"bytes"
-	"fmt"
 	"net"
 	"testing"
 	"time"
 )
 
 // The tests of this file prove the topology itself, with no pasta in between: if they fail,
-// nothing else says anything.
-
-func TestTopologyTransfers(t *testing.T) {
-	for _, p := range []path{
-		{"host to peer v4", host, peer, peerV4},
-		{"host to peer v6", host, peer, peerV6},
-		{"peer to host v4", peer, host, hostV4},
-		{"peer to host v6", peer, host, hostV6},
-		{"host to far v4", host, far, farV4},
-		{"host to far v6", host, far, farV6},
-	} {
-		for _, network := range []string{"tcp", "udp"} {
-			size := 10 << 20
-			if p.server == far && network == "udp" {
-				size = 100 << 10 // a window at a time, 50 ms each
-			}
-			t.Run(fmt.Sprintf("%s %s", network, p.name), func(t *testing.T) {
-				exchange(t, p.client, p.server, network, p.addr, 7000, size)
-			})
-		}
-	}
-}
+// nothing else says anything. See also direct.
 
 func TestTopologyDelay(t *testing.T) {
 	serveOn(t, far, endpoint("", 7000), func(c *net.TCPConn) {

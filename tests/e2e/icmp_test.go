@@ -100,14 +100,13 @@ func TestPingsAtOnce(t *testing.T) {
 }
 
 func TestClosedUDPPort(t *testing.T) {
-	in := start(t, "--config-net", "-u", "7300")
+	in := start(t, "--config-net")
 	for _, p := range paths(in) {
+		if p.client == peer {
+			continue // of a port that it has bound itself, no program can say that it is closed
+		}
 		t.Run(p.name, func(t *testing.T) {
-			port := 7300
-			if p.server == host {
-				port = 9
-			}
-			c, err := p.client.dial("udp", endpoint(p.addr, port), time.Second)
+			c, err := p.client.dial("udp", endpoint(p.addr, p.port(7300)), time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,6 +128,13 @@ type hop struct {
 	from    netip.Addr // of the router
 	arrived bool
 	err     error
+}
+
+func (h hop) String() string {
+	if h.arrived {
+		return "arrived"
+	}
+	return fmt.Sprintf("from %v: %v", h.from, h.err)
 }
 
 // probe sends one datagram with a TTL (or hop limit) to an echo server.
@@ -179,23 +185,23 @@ func TestTimeToLive(t *testing.T) {
 	// To the far peer there is one router, P. pasta stands for the host and is no hop of its own, or for one more hop:
 	// either way P's error has to reach the program inside, before the datagram arrives with a greater TTL.
 	in := start(t, "--config-net")
-	for _, tc := range []struct{ addr, router string }{{farV4, gateV4}, {farV6, gateV6}} {
+	for _, tc := range []struct{ addr, router string }{{farV4, peerV4}, {farV6, peerV6}} {
 		t.Run(tc.addr, func(t *testing.T) {
 			serveUDP(t, far, endpoint(tc.addr, 7310))
 			if h := probe(host, tc.addr, 7310, 1); h.from != netip.MustParseAddr(tc.router) {
-				t.Skipf("the host itself sees %+v", h)
+				t.Fatalf("the host itself sees %v", h)
 			}
 			var seen []string
 			router := false
 			for ttl := 1; ttl <= 4; ttl++ {
 				h := probe(in.ns, tc.addr, 7310, ttl)
-				seen = append(seen, fmt.Sprintf("%d: %+v", ttl, h))
+				seen = append(seen, fmt.Sprintf("%d: %v", ttl, h))
 				router = router || h.from == netip.MustParseAddr(tc.router)
 				if h.arrived {
 					break
 				}
 			}
-			if last := seen[len(seen)-1]; !router || len(seen) < 2 || !strings.Contains(last, "arrived:true") {
+			if last := seen[len(seen)-1]; !router || len(seen) < 2 || !strings.Contains(last, "arrived") {
 				t.Errorf("hops seen, want router %s, then the destination:\n%s", tc.router, strings.Join(seen, "\n"))
 			}
 		})

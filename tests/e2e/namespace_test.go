@@ -9,6 +9,7 @@ import (
 )
 
 func TestLoopbackIsUp(t *testing.T) {
+	needsPasta(t)
 	for _, args := range [][]string{{"--config-net"}, nil} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			in := start(t, args...)
@@ -20,6 +21,7 @@ func TestLoopbackIsUp(t *testing.T) {
 }
 
 func TestInterface(t *testing.T) {
+	needsPasta(t)
 	for _, tc := range []struct {
 		name string
 		args []string
@@ -52,6 +54,7 @@ func TestInterface(t *testing.T) {
 }
 
 func TestConfigNetEqualsHost(t *testing.T) {
+	needsPasta(t)
 	compare := func(t *testing.T, in *instance) {
 		t.Helper()
 		if got, want := addressList(t, in.ns, "eth0"), addressList(t, host, "eth0"); !slices.Equal(got, want) {
@@ -108,13 +111,15 @@ func TestConfigNetEqualsHost(t *testing.T) {
 		if !slices.Contains(got, "203.0.113.160/27") {
 			t.Errorf("routes %v lack 203.0.113.160/27, which could be set", got)
 		}
-		if log := in.log(); !strings.Contains(log, "203.0.113.96") {
-			t.Errorf("no warning names the route 203.0.113.96/27")
+		// Without its source address the route could be set after all.
+		if log := in.log(); !slices.Contains(got, "203.0.113.96/27") && !strings.Contains(log, "203.0.113.96") {
+			t.Errorf("the route 203.0.113.96/27 is not there, and no warning names it")
 		}
 	})
 }
 
 func TestConfigNetOverrides(t *testing.T) {
+	needsPasta(t)
 	for _, tc := range []struct {
 		name   string
 		args   []string
@@ -161,6 +166,7 @@ func TestConfigNetOverrides(t *testing.T) {
 }
 
 func TestGatewayHardwareAddress(t *testing.T) {
+	needsPasta(t)
 	needs(t, "ping")
 	for _, tc := range []struct {
 		name string
@@ -218,6 +224,7 @@ func TestStartPrintsConfiguration(t *testing.T) {
 }
 
 func TestLocalModeWithoutInterface(t *testing.T) {
+	needsPasta(t)
 	// A host with no address but its loopback's: see the manual page's local mode.
 	empty, err := newNetns(fmt.Sprintf("empty%d", serial.Add(1)))
 	if err != nil {

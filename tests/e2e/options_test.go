@@ -22,7 +22,7 @@ func TestBadOptions(t *testing.T) {
 		{"prefix twice", []string{"-a", "192.0.2.5/24", "-n", "24"}, []string{"-n"}},
 		{"gateway", []string{"-g", "nowhere"}, []string{"-g", "nowhere"}},
 		{"interface", []string{"-i", "absent0"}, []string{"absent0"}},
-		{"interface name too long", []string{"-I|--ns-ifname", "a-name-of-twenty-lett"}, []string{"-I|--ns-ifname", "a-name-of-twenty-lett"}},
+		{"interface name too long", []string{"-I", "a-name-of-twenty-lett"}, []string{"-I|--ns-ifname", "a-name-of-twenty-lett"}},
 		{"hardware address", []string{"-M", "02:00:00"}, []string{"-M|--mac-addr", "02:00:00"}},
 		{"hardware address of the namespace", []string{"--ns-mac-addr", "zz"}, []string{"--ns-mac-addr", "zz"}},
 		{"MTU too large", []string{"-m", "70000"}, []string{"-m", "70000"}},
@@ -37,7 +37,7 @@ func TestBadOptions(t *testing.T) {
 		{"UDP port", []string{"-u", "x"}, []string{"-u", "x"}},
 		{"bound address", []string{"-t", "1.2.3.400/22"}, []string{"1.2.3.400"}},
 		{"both families only", []string{"-4", "-6"}, []string{"-4|--ipv4-only", "-6|--ipv6-only"}},
-		{"missing value", []string{"-a"}, []string{"-a"}},
+		{"missing value", []string{"-a"}, []string{"-a|'a'"}},
 		{"log size", []string{"--log-size", "lots"}, []string{"--log-size", "lots"}},
 		{"passt's option", []string{"--socket", "/tmp/x"}, []string{"socket"}},
 	} {

@@ -41,6 +41,8 @@ func scratchDir(t *testing.T) string {
 // root; otherwise as another ID in one more user namespace, which has no say over H.
 func asUser(cmd *exec.Cmd) {
 	cmd.Dir = "/"
+	// Root's own folders, which a user cannot search, would make "not found" a "permission denied".
+	cmd.Env = append(os.Environ(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	if asRoot {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		return
@@ -76,6 +78,9 @@ type result struct {
 // runPasta runs pasta to its end in H, with exactly these arguments.
 func runPasta(t *testing.T, timeout time.Duration, args ...string) result {
 	t.Helper()
+	if direct {
+		t.Skip("there is no pasta to run")
+	}
 	return runPastaIn(t, host, timeout, args...)
 }
 
@@ -115,10 +120,27 @@ type instance struct {
 	state   *os.ProcessState // once ended is closed
 }
 
+// needsPasta skips a test that means nothing without a pasta in between.
+func needsPasta(t *testing.T) {
+	t.Helper()
+	if direct {
+		t.Skip("there is no pasta to look at")
+	}
+}
+
 // start runs "pasta -f ARGS -- hold" and waits until the namespace is there and, with
 // --config-net, its addresses are usable.
 func start(t *testing.T, args ...string) *instance {
 	t.Helper()
+	return startBy(t, nil, args...)
+}
+
+// startBy is start by way of another program, which executes what follows its own arguments.
+func startBy(t *testing.T, by []string, args ...string) *instance {
+	t.Helper()
+	if direct {
+		return &instance{t: t, ns: host, ifname: "eth0"}
+	}
 	dir := scratchDir(t)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dir + "/hold", Net: "unix"})
 	if err != nil {
@@ -135,9 +157,10 @@ func start(t *testing.T, args ...string) *instance {
 	defer log.Close()
 	full := append([]string{"-f"}, withDefaults(args)...)
 	full = append(full, "--", scratch+"/command")
-	cmd := exec.Command(pastaPath, full...)
+	argv := slices.Concat(by, []string{pastaPath}, full)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	asUser(cmd)
-	cmd.Env = append(os.Environ(), stageVar+"=hold", holdVar+"="+dir+"/hold")
+	cmd.Env = append(cmd.Env, stageVar+"=hold", holdVar+"="+dir+"/hold")
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -77,10 +77,7 @@ func pair(t *testing.T, p path, port int) (client, server *net.TCPConn) {
 func eachWay(t *testing.T, in *instance, check func(t *testing.T, first, second *net.TCPConn)) {
 	t.Helper()
 	for _, p := range paths(in) {
-		port := 7500
-		if p.server == host {
-			port++
-		}
+		port := p.port(7500)
 		t.Run(p.name+", client first", func(t *testing.T) {
 			c, s := pair(t, p, port)
 			check(t, c, s)

@@ -64,7 +64,7 @@ func TestSlowReader(t *testing.T) {
 	t.Run("sleeps, then reads", func(t *testing.T) {
 		eachWay(t, in, func(t *testing.T, first, second *net.TCPConn) {
 			go pour(first, data)
-			time.Sleep(1500 * time.Millisecond) // more than any window takes has been sent
+			time.Sleep(800 * time.Millisecond) // more than any window takes has been sent
 			drain(t, second, data, 256<<10, 0)
 		})
 	})
@@ -80,6 +80,21 @@ func TestSlowReader(t *testing.T) {
 			drain(t, second, data, 4<<20, 100*time.Millisecond)
 		})
 	})
+}
+
+func TestServerSpeaksFirst(t *testing.T) {
+	// A banner and the end of the stream at once, before the client says anything.
+	in := start(t, "--config-net", "-t", "7500")
+	for _, p := range paths(in) {
+		t.Run(p.name, func(t *testing.T) {
+			serveOn(t, p.server, endpoint("", p.port(7500)), func(c *net.TCPConn) { c.Write([]byte("220 ready\r\n")) })
+			c := dialTCP(t, p.client, endpoint(p.addr, p.port(7500)))
+			c.SetDeadline(time.Now().Add(2 * time.Second))
+			if got, err := io.ReadAll(io.LimitReader(c, 100)); err != nil || string(got) != "220 ready\r\n" {
+				t.Errorf("read %q, %v", got, err)
+			}
+		})
+	}
 }
 
 func TestTinyBuffers(t *testing.T) {
@@ -194,10 +209,7 @@ func TestManyConnections(t *testing.T) {
 	const many = 500
 	in := start(t, "--config-net", "-t", "7500")
 	for _, p := range paths(in) {
-		port := 7500
-		if p.server == host {
-			port++
-		}
+		port := p.port(7500)
 		t.Run(p.name, func(t *testing.T) {
 			serveOn(t, p.server, endpoint("", port), func(c *net.TCPConn) { io.Copy(c, c) })
 			var wg sync.WaitGroup
@@ -275,17 +287,12 @@ func TestKeepalive(t *testing.T) {
 	for _, p := range paths(in)[:4] {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			port := 7500
-			l, err := p.server.listen(endpoint(p.addr, port))
-			if p.server == peer {
-				port = 7501
-				l, err = p.server.listen(endpoint(p.addr, port))
-			}
+			l, err := p.server.listen(endpoint(p.addr, 7500))
 			if err != nil {
 				t.Fatal(err)
 			}
 			serve(t, l, func(c *net.TCPConn) { io.Copy(c, c) })
-			c := dialTCP(t, p.client, endpoint(p.addr, port))
+			c := dialTCP(t, p.client, endpoint(p.addr, 7500))
 			if err := c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 2}); err != nil {
 				t.Fatal(err)
 			}

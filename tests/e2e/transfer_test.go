@@ -16,6 +16,12 @@ type path struct {
 
 // paths lists the ways through an instance for both families.
 func paths(in *instance) []path {
+	if direct {
+		return []path{
+			{"out v4", host, peer, peerV4}, {"out v6", host, peer, peerV6},
+			{"in v4", peer, host, hostV4}, {"in v6", peer, host, hostV6},
+		}
+	}
 	return []path{
 		{"out v4", in.ns, peer, peerV4},
 		{"out v6", in.ns, peer, peerV6},
@@ -24,6 +30,15 @@ func paths(in *instance) []path {
 		{"gateway-mapped v4", in.ns, host, gateV4},
 		{"gateway-mapped v6", in.ns, host, gateV6},
 	}
+}
+
+// port returns the port for a server of the path, where forwarded is the one that pasta has
+// on every address of H.
+func (p path) port(forwarded int) int {
+	if p.server == host && !direct {
+		return forwarded + 1
+	}
+	return forwarded
 }
 
 func TestTransfers(t *testing.T) {
@@ -40,13 +55,9 @@ func TestTransfers(t *testing.T) {
 			in := start(t, "--config-net", "-m", tc.mtu, "-t", fmt.Sprint(port), "-u", fmt.Sprint(port))
 			for _, network := range []string{"tcp", "udp"} {
 				for _, p := range paths(in) {
-					port := port
-					if p.server == host {
-						port++ // pasta itself has the other on every address of H
-					}
 					for _, size := range tc.sizes {
 						t.Run(fmt.Sprintf("%s %s %d", network, p.name, size), func(t *testing.T) {
-							exchange(t, p.client, p.server, network, p.addr, port, size)
+							exchange(t, p.client, p.server, network, p.addr, p.port(port), size)
 						})
 					}
 				}
@@ -95,9 +106,7 @@ func TestFragmentedDatagrams(t *testing.T) {
 // echoOnce has one datagram echoed, with two more tries.
 func echoOnce(t *testing.T, p path, port, size int) {
 	t.Helper()
-	if p.server == host {
-		port++
-	}
+	port = p.port(port)
 	serveUDP(t, p.server, endpoint("", port))
 	c, err := p.client.dial("udp", endpoint(p.addr, port), time.Second)
 	if err != nil {

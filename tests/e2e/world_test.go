@@ -38,6 +38,12 @@ func buildWorld() error {
 	if far, err = newNetns("far"); err != nil {
 		return err
 	}
+	for _, n := range []*netns{host, peer, far} {
+		// Nobody else can have these addresses: no second of waiting for that.
+		if err := sysctl(n, "net.ipv6.conf.default.accept_dad", "0"); err != nil {
+			return err
+		}
+	}
 	if err := batch(host,
 		"link set lo up",
 		"link add eth0 type veth peer name eth0 netns peer",

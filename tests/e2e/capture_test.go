@@ -1,0 +1,103 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestCapture(t *testing.T) {
+	needsPasta(t)
+	needs(t, "tshark", "ping")
+	dir := scratchDir(t)
+	in := start(t, "--config-net", "-t", "7500", "--pcap", dir+"/cap")
+	exchange(t, in.ns, peer, "tcp", peerV4, 7200, 1<<20)
+	exchange(t, in.ns, peer, "tcp", peerV6, 7200, 1000)
+	exchange(t, peer, in.ns, "tcp", hostV4, 7500, 1000)
+	exchange(t, in.ns, peer, "udp", peerV4, 7200, 5000)
+	if _, err := in.ns.run(5*time.Second, "ping", "-c1", "-W2", peerV4); err != nil {
+		t.Error(err)
+	}
+	if !in.terminate(unix.SIGTERM, 2*time.Second) {
+		t.Fatal("pasta does not end")
+	}
+	b, err := os.ReadFile(dir + "/cap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// tshark gives up its privileges; what it reads is not to depend on that.
+	cmd := exec.Command("tshark", "-n", "-r", "-", "-T", "fields", "-E", "separator=,", "-e", "frame.len", "-e", "frame.time_epoch", "-e", "frame.protocols",
+		"-e", "ip.src", "-e", "ip.dst", "-e", "_ws.malformed")
+	cmd.Stdin = strings.NewReader(string(b))
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil || strings.Contains(stderr.String(), "cut short") {
+		t.Fatalf("tshark: %v\n%s", err, stderr.String())
+	}
+	count := make(map[string]int)
+	var last float64
+	for line := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n") {
+		f := strings.Split(line, ",")
+		if len(f) < 6 {
+			t.Fatalf("tshark printed %q", line)
+		}
+		length, _ := strconv.Atoi(f[0])
+		at, _ := strconv.ParseFloat(f[1], 64)
+		if d := time.Since(time.Unix(int64(at), 0)); d < -time.Second || d > time.Minute {
+			t.Fatalf("a frame of %v ago", d)
+		}
+		if at < last-0.001 {
+			t.Errorf("a frame is %v s older than the one before it", last-at)
+		}
+		last = max(last, at)
+		for _, proto := range []string{"ip:tcp", "ipv6:tcp", "ip:udp", "ip:icmp", "arp"} {
+			if strings.Contains(f[2], "eth:ethertype:"+proto) {
+				count[proto]++
+			}
+		}
+		if length > 9000 {
+			count["super-frame"]++
+		}
+		if f[3] == hostV4 && f[4] == peerV4 {
+			count["sent"]++
+		}
+		if f[3] == peerV4 && f[4] == hostV4 {
+			count["received"]++
+		}
+		if strings.Join(f[5:], "") != "" {
+			t.Errorf("malformed: %s", line)
+		}
+	}
+	for _, want := range []string{"ip:tcp", "ipv6:tcp", "ip:udp", "ip:icmp", "arp", "super-frame", "sent", "received"} {
+		if count[want] == 0 {
+			t.Errorf("no frame of kind %q among %v", want, count)
+		}
+	}
+}
+
+func TestCaptureAtSmallMTU(t *testing.T) {
+	// Segmentation offload makes super-frames at any MTU: a capture has to stay readable.
+	needsPasta(t)
+	needs(t, "tshark")
+	dir := scratchDir(t)
+	in := start(t, "--config-net", "-m", "1500", "--pcap", dir+"/cap")
+	exchange(t, in.ns, peer, "tcp", peerV4, 7200, 1<<20)
+	if !in.terminate(unix.SIGTERM, 2*time.Second) {
+		t.Fatal("pasta does not end")
+	}
+	b, err := os.ReadFile(dir + "/cap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("tshark", "-n", "-r", "-", "-q", "-z", "io,stat,0,tcp.len>0")
+	cmd.Stdin = strings.NewReader(string(b))
+	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "cut short") {
+		t.Errorf("tshark: %v\n%s", err, out)
+	}
+}
