@@ -24,8 +24,6 @@ for an IPv6 link-local source, the link-local one.`)
 	p.text(`A user may not bind ports below 1024 of the host by default. The way to allow it is to lower the limit to the lowest port that
 is needed, as root:`)
 	p.example("sysctl -w net.ipv4.ip_unprivileged_port_start=443")
-	p.text(`The capability CAP_NET_BIND_SERVICE, set for the program's file by setcap(8), would do too, but then everybody who may run
-the program can have these ports.`)
 	p.subsection("Ping")
 	p.text(`Echo requests are sent from ping sockets, see icmp(7). Their identifier is the one that the ` + guest + ` uses if that is free on
 the host; otherwise the host's differs, and replies get the ` + guest + `'s back. The group of the user must be in the range of the
@@ -38,5 +36,5 @@ written to, and no capabilities. Files are opened before that.`)
 	p.section("Limitations")
 	p.text(`Of the IP protocols, TCP, UDP, and echo by ICMP and ICMPv6 pass. Multicast groups of the host's network can't be joined from
 inside. Selective acknowledgements and timestamps of TCP are not used between the ` + guest + ` and the program; towards the network the
-host's kernel uses them. Broken TCP checksums, IP options and the like are dropped and counted.`)
+host's kernel uses them.`)
 }

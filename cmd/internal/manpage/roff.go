@@ -90,7 +90,7 @@ func (p *page) example(s string) {
 	p.request("RE")
 }
 
-const textWidth = 90
+const textWidth = 80 // columns, as lints of manual pages have it
 
 // words writes one paragraph, filled to lines.
 func (p *page) words(par string, names []string) {
