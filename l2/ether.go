@@ -82,11 +82,17 @@ type Ethernet struct {
 // New puts an Ethernet layer on dev.
 func New(dev link.Device, cfg Config) *Ethernet {
 	n := dev.Caps().Batch
-	e := &Ethernet{dev: dev, cfg: cfg, guest: Broadcast, frames: make([]link.Frame, n), batch: make([]Packet, 0, n)}
-	if cfg.GuestMAC != (MAC{}) && !cfg.GuestMAC.IsMulticast() {
-		e.guest = cfg.GuestMAC
-	}
+	e := &Ethernet{dev: dev, cfg: cfg, frames: make([]link.Frame, n), batch: make([]Packet, 0, n)}
+	e.Forget()
 	return e
+}
+
+// Forget goes back to what was known of the guest at the beginning: another one may come.
+func (e *Ethernet) Forget() {
+	e.guest, e.known = Broadcast, false
+	if m := e.cfg.GuestMAC; m != (MAC{}) && !m.IsMulticast() {
+		e.guest = m
+	}
 }
 
 // Guest is the guest's hardware address, broadcast until it is known.
