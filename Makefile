@@ -7,6 +7,8 @@
 # make bench      the benchmarks of each layer
 # make clean      removes what was built
 
+export CGO_ENABLED := 0
+
 GO          ?= go
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0-dev)
 FUZZTIME    ?= 10s
@@ -15,7 +17,7 @@ STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: build
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/passt ./cmd/passt
+	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/passt ./cmd/passt
 	ln -sf passt bin/pasta
 
 .PHONY: run

@@ -91,6 +91,14 @@ func (r *Reassembler) Release() {
 	}
 }
 
+// Forget gives up all datagrams in the making.
+func (r *Reassembler) Forget() {
+	r.done = 0
+	for i := range r.d {
+		r.d[i].state = fragFree
+	}
+}
+
 // Full says that so many datagrams were handed out since the last Release that the next
 // fragments may find no place.
 func (r *Reassembler) Full() bool { return r.done > maxDatagrams/2 }

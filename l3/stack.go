@@ -74,6 +74,12 @@ func (s *Stack) SetControl(c Control) { s.control = c }
 // Guest is what the guest was last seen to send from.
 func (s *Stack) Guest() *Guest { return &s.guest }
 
+// Forget forgets the guest and its fragments: another one may come.
+func (s *Stack) Forget() {
+	s.guest = Guest{}
+	s.reasm.Forget()
+}
+
 // Reserve implements Output.
 func (s *Stack) Reserve(dst []link.Slot, size int) int { return s.down.Reserve(dst, size) }
 

@@ -5,6 +5,8 @@ import "passt/l3/inet"
 // Config is what the decisions depend on, for one instance. The zero Addr says "none".
 type Config struct {
 	V4, V6 Family
+	// SpliceToLoopback makes the bypass lead to the guest's loopback, not its own address.
+	SpliceToLoopback bool
 }
 
 // Family is the part of Config for one IP version.

@@ -3,7 +3,7 @@
 //
 // The name that it is called by decides: with "pasta" in front of it, it is pasta, with
 // pasta's classic command line. Otherwise it is passt: subcommands if the first word is
-// one of them, passt's classic command line if not.
+// one of them, passt's classic command line if not. As "qrap", it starts an old QEMU.
 //
 // It imports what reads the command line and what runs it; it decides nothing else.
 package main
@@ -46,6 +46,8 @@ func (p *program) main(argv []string) int {
 		name, args = filepath.Base(argv[0]), argv[1:]
 	}
 	switch {
+	case name == "qrap":
+		return p.qrap(args)
 	case strings.HasPrefix(name, "pasta") && len(args) > 0 && isCompletion(args[0]):
 		return p.cobra(pastaCompletion(), args)
 	case strings.HasPrefix(name, "pasta"):

@@ -13,7 +13,7 @@ import (
 // so that the classic command line costs no set-up of cobra.
 func isSubcommand(word string) bool {
 	return slices.Contains([]string{
-		"run", "version", "help", "completion", "man", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd,
+		"run", "guest", "version", "help", "completion", "man", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd,
 	}, word)
 }
 
@@ -32,7 +32,7 @@ func (p *program) subcommand(args []string) (code int) {
 		ValidArgsFunction:  completeOptions(conf.ModePasst),
 		CompletionOptions:  cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.AddCommand(&cobra.Command{
+	root.AddCommand(p.guestCommand(&code), &cobra.Command{
 		Use:   "run [--pasta] [OPTION]... [COMMAND [ARG]...]",
 		Short: "Connect a virtual machine, or with --pasta first, a namespace",
 		// The option table of conf is the only one.

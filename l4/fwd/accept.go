@@ -14,30 +14,79 @@ type Accepter interface {
 	Accept(fd int, remote inet.Endpoint, local inet.Addr, to inet.Endpoint, now int64)
 }
 
+// Uppers are those who take connections.
+type Uppers struct {
+	Guest Accepter // over the guest's link; nil if there is no link
+	Local Accepter // from the host's loopback into the guest's namespace; nil if Guest has those too
+	Out   Accepter // from the guest's namespace to the host; nil if there are none
+}
+
 // acceptBurst is how many connections one event accepts at most, so that a flood leaves
 // time for established ones.
 const acceptBurst = 32
 
+// port is a listening socket as Event needs it.
+type port struct {
+	to  inet.Endpoint
+	fd  int32
+	gen uint16
+	dir Direction
+}
+
 // Ports are the listening TCP sockets of one worker. It belongs to its thread.
 type Ports struct {
 	socks *sock.TCP
-	up    Accepter
-	ls    []Listener
+	up    Uppers
+	poll  sock.Poller
+	ports []port
+	free  []uint32
 	spare int
 	// Failed counts connections that could not be accepted, and were ended instead.
 	Failed uint64
 }
 
-// NewPorts watches the sockets of ls through p, and gives connections to up.
-func NewPorts(socks *sock.TCP, up Accepter, p sock.Poller, ls []Listener) *Ports {
-	f := &Ports{socks: socks, up: up, ls: ls, spare: -1}
-	for i := range ls {
-		p.Add(ls[i].FD, sock.MakeRef(sock.KindListen, 0, uint32(i)), sock.In|sock.Excl)
+// NewPorts makes Ports without sockets, to be watched through p.
+func NewPorts(socks *sock.TCP, up Uppers, p sock.Poller) *Ports {
+	return &Ports{socks: socks, up: up, poll: p, spare: -1}
+}
+
+// Add watches the socket of l. It belongs to the Ports from then on.
+func (f *Ports) Add(l *Listener) {
+	var id uint32
+	if n := len(f.free); n > 0 {
+		id, f.free = f.free[n-1], f.free[:n-1]
+	} else {
+		id = uint32(len(f.ports))
+		f.ports = append(f.ports, port{})
 	}
-	if len(ls) > 0 {
+	p := &f.ports[id]
+	*p = port{to: l.To, fd: int32(l.FD), gen: p.gen + 1, dir: l.Dir}
+	f.poll.Add(l.FD, sock.MakeRef(sock.KindListen, uint32(p.gen), id), sock.In|sock.Excl)
+	if f.spare < 0 {
 		f.takeSpare()
 	}
-	return f
+}
+
+// Remove closes sockets that were added. It looks at each port once, however many there are.
+func (f *Ports) Remove(ls []Listener) {
+	gone := make(map[int32]bool, len(ls))
+	for i := range ls {
+		gone[int32(ls[i].FD)] = true
+	}
+	for id := range f.ports {
+		if p := &f.ports[id]; p.fd >= 0 && gone[p.fd] {
+			f.close(p)
+			f.free = append(f.free, uint32(id))
+		}
+	}
+}
+
+// close closes the socket of p. Another descriptor may keep it open, so it must be taken
+// from the poller too.
+func (f *Ports) close(p *port) {
+	f.poll.Del(int(p.fd))
+	sock.Close(int(p.fd))
+	p.fd = -1
 }
 
 func (f *Ports) takeSpare() {
@@ -46,20 +95,23 @@ func (f *Ports) takeSpare() {
 	}
 }
 
-// Event accepts connections of the listener that ref names.
+// Event accepts connections of the socket that ref names.
 func (f *Ports) Event(ref sock.Ref, now int64) {
-	if int(ref.ID()) >= len(f.ls) {
+	if int(ref.ID()) >= len(f.ports) {
 		return
 	}
-	l := &f.ls[ref.ID()]
+	p := &f.ports[ref.ID()]
+	if p.fd < 0 || uint32(p.gen) != ref.Aux() {
+		return
+	}
 	for range acceptBurst {
-		fd, remote, local, e := f.socks.Accept(l.FD)
+		fd, remote, local, e := f.socks.Accept(int(p.fd))
 		switch e {
 		case 0:
-			f.up.Accept(fd, remote, local, l.To, now)
+			f.upper(p.dir, &remote).Accept(fd, remote, local, p.to, now)
 		case syscall.EMFILE, syscall.ENFILE:
 			f.Failed++
-			if !f.refuseOne(l) {
+			if !f.refuseOne(p) {
 				return
 			}
 		case syscall.EINTR, syscall.ECONNABORTED:
@@ -69,15 +121,26 @@ func (f *Ports) Event(ref sock.Ref, now int64) {
 	}
 }
 
+// upper is who takes a connection from remote.
+func (f *Ports) upper(d Direction, remote *inet.Endpoint) Accepter {
+	switch {
+	case d == Out:
+		return f.up.Out
+	case f.up.Guest == nil, f.up.Local != nil && remote.Addr.IsLoopback():
+		return f.up.Local
+	}
+	return f.up.Guest
+}
+
 // refuseOne resets one connection when there are no descriptors left: one that nobody
 // accepts would make the listener readable for ever.
-func (f *Ports) refuseOne(l *Listener) bool {
+func (f *Ports) refuseOne(p *port) bool {
 	if f.spare < 0 {
 		return false
 	}
 	sock.Close(f.spare)
 	f.spare = -1
-	fd, _, _, e := f.socks.Accept(l.FD)
+	fd, _, _, e := f.socks.Accept(int(p.fd))
 	if e == 0 {
 		f.socks.End(fd, sock.Abort)
 	}
@@ -87,10 +150,12 @@ func (f *Ports) refuseOne(l *Listener) bool {
 
 // Close closes the listening sockets.
 func (f *Ports) Close() {
-	for i := range f.ls {
-		sock.Close(f.ls[i].FD)
+	for i := range f.ports {
+		if f.ports[i].fd >= 0 {
+			f.close(&f.ports[i])
+		}
 	}
-	f.ls = nil
+	f.ports, f.free = nil, nil
 	if f.spare >= 0 {
 		sock.Close(f.spare)
 		f.spare = -1

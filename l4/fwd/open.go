@@ -1,5 +1,9 @@
 package fwd
 
+// Binding the ports of a rule. TCP takes one socket for both IP versions where it can.
+// UDP takes two: a socket for both does not say which IPv4 address a datagram was sent to
+// in the way that its answer must.
+
 import (
 	"errors"
 	"fmt"
@@ -13,162 +17,174 @@ import (
 	"passt/nat/portspec"
 )
 
-// Listener is one bound socket.
-type Listener struct {
-	FD    int
-	Bound inet.Endpoint // on the host
-	If    bool          // bound to an interface
-	Dual  bool          // bound to ::, and takes IPv4 too
-	To    inet.Endpoint // in the guest; a zero address is the guest's own
-}
-
-// Config is what the binding of rules depends on.
-type Config struct {
-	Sockets   *sock.TCP
-	V4, V6    bool
-	FreeBind  bool
-	Ephemeral portspec.Range // ports that the system gives to clients: not part of "all"
-}
-
 // errNone says that a rule for whatever can be had got nothing.
 var errNone = errors.New("none of the ports could be bound")
 
-// Open binds the ports of rules for proto, l3.ProtoTCP or l3.ProtoUDP. Where one IP version
-// of a port for any address can't be bound but the other can, and where single ports of
-// a weak rule can't be, it goes on; warnings say so for the former. On an error nothing
-// stays bound.
-func Open(c *Config, proto uint8, rules []portspec.Rule) (ls []Listener, warnings []string, err error) {
-	for i := range rules {
-		r := &rules[i]
-		if r.Auto {
-			continue
-		}
-		n := len(ls)
-		var w []string
-		if ls, w, err = c.rule(ls, proto, r); err != nil {
-			for _, l := range ls {
-				sock.Close(l.FD)
-			}
-			return nil, warnings, fmt.Errorf("forward %s port %v: %w", protoName(proto), r, err)
-		}
-		warnings = append(warnings, w...)
-		if r.Weak && len(ls) == n {
-			return nil, warnings, fmt.Errorf("forward %s port %v: %w", protoName(proto), r, errNone)
-		}
-	}
-	return ls, warnings, nil
+// entry is a rule of a Table, and its sockets in the order of their ports.
+type entry struct {
+	Forward
+	ls []Listener
 }
 
-func protoName(proto uint8) string {
-	if proto == l3.ProtoUDP {
-		return "UDP"
-	}
-	return "TCP"
+// opener binds the ports of one rule. It runs on a thread in their namespace.
+type opener struct {
+	c *Config
+	e *entry
+	// doomed are rules that are to go: a socket of theirs that is just what is needed is
+	// taken over, so that nothing is missed in between.
+	doomed   []*entry
+	warnings []string
 }
 
-// rule binds the ports of one rule and appends the sockets to ls.
-func (c *Config) rule(ls []Listener, proto uint8, r *portspec.Rule) ([]Listener, []string, error) {
-	var warnings []string
-	ex := r.Exclude
-	for p := int(r.First); p <= int(r.Last); p++ {
-		port := uint16(p)
-		for len(ex) > 0 && ex[0].Last < port {
-			ex = ex[1:]
-		}
-		if len(ex) > 0 && ex[0].First <= port || r.Weak && c.Ephemeral.First <= port && port <= c.Ephemeral.Last {
-			continue
-		}
-		l := Listener{Bound: inet.Endpoint{Port: port}, To: inet.Endpoint{Addr: inet.FromNetip(r.ToAddr), Port: r.To + port - r.First}}
-		more, warn, err := c.port(l, proto, r)
-		if err != nil {
-			if r.Weak && !errors.Is(err, syscall.EMFILE) {
+// open binds the ports of e. Where one IP version of a port for any address can't be bound
+// but the other can, and where single ports of a weak rule can't be, it goes on; warnings
+// say so for the former. On an error nothing stays bound.
+func (c *Config) open(e *entry, doomed []*entry) (warnings []string, err error) {
+	o := opener{c: c, e: e, doomed: doomed}
+	c.Within(e.Dir, func() { err = o.all() })
+	if err == nil && e.Rule.Weak && len(e.ls) == 0 && !e.Optional {
+		err = errNone
+	}
+	if err != nil {
+		closeAll(e.ls)
+		e.ls = nil
+		return o.warnings, fmt.Errorf("forward %v: %w", &e.Forward, err)
+	}
+	return o.warnings, nil
+}
+
+func closeAll(ls []Listener) {
+	for i := range ls {
+		sock.Close(ls[i].FD)
+	}
+}
+
+// all binds every port of the rule.
+func (o *opener) all() error {
+	r := &o.e.Rule
+	for _, ports := range r.Ports() {
+		for p := int(ports.First); p <= int(ports.Last); p++ {
+			port := uint16(p)
+			if r.Weak && o.c.ephemeral(port) {
 				continue
 			}
-			return ls, warnings, advise(err, port)
+			warning, err := o.port(port)
+			switch {
+			case err != nil && (!r.Weak || errors.Is(err, syscall.EMFILE)):
+				return advise(err, port)
+			case warning != "" && !r.Weak:
+				o.warnings = append(o.warnings, warning)
+			}
 		}
-		if warn != "" && !r.Weak {
-			warnings = append(warnings, warn)
-		}
-		ls = append(ls, more...)
 	}
-	return ls, warnings, nil
+	return nil
+}
+
+func (c *Config) ephemeral(port uint16) bool {
+	return c.Ephemeral.First <= port && port <= c.Ephemeral.Last
+}
+
+// Addresses that stand for an IP version in rules without one. Ports of the namespace are
+// for its own processes: only its loopback has them.
+var (
+	any4 = inet.FromNetip(netip.IPv4Unspecified())
+	any6 = inet.Addr{}
+	lo4  = inet.FromNetip(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+	lo6  = inet.FromNetip(netip.IPv6Loopback())
+)
+
+// everywhere is where a port without an address is bound.
+func everywhere(d Direction) (at4, at6 inet.Addr) {
+	if d == Out {
+		return lo4, lo6
+	}
+	return any4, any6
 }
 
 // port binds one port, for one IP version or both.
-func (c *Config) port(l Listener, proto uint8, r *portspec.Rule) (ls []Listener, warning string, err error) {
-	b := sock.Bound{If: r.IfName, FreeBind: c.FreeBind}
+func (o *opener) port(port uint16) (warning string, err error) {
+	r, n := &o.e.Rule, len(o.e.ls)
 	if r.Addr.IsValid() {
-		if r.Addr.Is4() && !c.V4 || r.Addr.Is6() && !c.V6 {
-			return nil, "", fmt.Errorf("address %v: this IP version is off", r.Addr)
+		if r.Addr.Is4() && !o.c.V4 || r.Addr.Is6() && !o.c.V6 {
+			return "", fmt.Errorf("address %v: this IP version is off", r.Addr)
 		}
-		b.At = inet.Endpoint{Addr: inet.FromNetip(r.Addr), Port: l.Bound.Port}
-		b.Scope = scope(r)
-		ls, err = c.bind(nil, l, proto, &b)
-		return ls, "", err
+		return "", o.bind(port, inet.FromNetip(r.Addr), false)
 	}
-	any4 := inet.Endpoint{Addr: inet.FromNetip(netip.IPv4Unspecified()), Port: l.Bound.Port}
-	any6 := inet.Endpoint{Port: l.Bound.Port}
-	if c.V4 && c.V6 && proto == l3.ProtoTCP {
-		b.At, b.Dual = any6, true
-		if ls, err = c.bind(nil, l, proto, &b); err == nil {
-			return ls, "", nil
+	at4, at6 := everywhere(o.e.Dir)
+	if o.c.V4 && o.c.V6 && o.e.Proto == l3.ProtoTCP && o.e.Dir == In {
+		if o.bind(port, at6, true) == nil {
+			return "", nil
 		}
-		b.Dual = false
 	}
 	var err4, err6 error
-	if c.V4 {
-		b.At = any4
-		ls, err4 = c.bind(ls, l, proto, &b)
+	if o.c.V4 {
+		err4 = o.bind(port, at4, false)
 	}
-	if c.V6 {
-		b.At = any6
-		ls, err6 = c.bind(ls, l, proto, &b)
+	if o.c.V6 {
+		err6 = o.bind(port, at6, false)
 	}
 	err = errors.Join(err4, err6)
-	if errors.Is(err, syscall.EADDRINUSE) || len(ls) == 0 {
+	if errors.Is(err, syscall.EADDRINUSE) || len(o.e.ls) == n {
 		// Half a port would be a surprise if somebody else has the other half.
-		for _, l := range ls {
-			sock.Close(l.FD)
-		}
+		closeAll(o.e.ls[n:])
+		o.e.ls = o.e.ls[:n]
 		if err4 != nil {
-			return nil, "", err4
+			return "", err4
 		}
-		return nil, "", err6
+		return "", err6
 	}
 	if err != nil {
-		return ls, fmt.Sprintf("%s port %d: one IP version only: %v", protoName(proto), l.Bound.Port, err), nil
+		return fmt.Sprintf("%s port %d: one IP version only: %v", protoName(o.e.Proto), port, err), nil
 	}
-	return ls, "", nil
+	return "", nil
+}
+
+// bind binds one socket and adds it to the entry's.
+func (o *opener) bind(port uint16, at inet.Addr, dual bool) error {
+	r := &o.e.Rule
+	l := Listener{Dir: o.e.Dir, Proto: o.e.Proto, If: r.IfName != "", Dual: dual,
+		Bound: inet.Endpoint{Addr: at, Port: port}, To: inet.Endpoint{Addr: inet.FromNetip(r.ToAddr), Port: r.Target(port)}}
+	var e syscall.Errno
+	if old := o.takeOver(&l); old != nil {
+		l.FD, e = sock.Dup(old.FD)
+	} else {
+		b := sock.Bound{At: l.Bound, Dual: dual, If: r.IfName, Scope: scope(r), FreeBind: o.c.FreeBind}
+		if l.Proto == l3.ProtoUDP {
+			l.FD, e = sock.ListenUDP(&b)
+		} else {
+			l.FD, e = o.c.TCP.Listen(&b)
+		}
+	}
+	if e != 0 {
+		return e
+	}
+	o.e.ls = append(o.e.ls, l)
+	return nil
+}
+
+// takeOver finds a socket of a doomed rule that is bound just as l is to be.
+func (o *opener) takeOver(l *Listener) *Listener {
+	for _, e := range o.doomed {
+		if e.Dir != l.Dir || e.Proto != l.Proto || e.Rule.IfName != o.e.Rule.IfName {
+			continue
+		}
+		if old := e.find(l.Bound); old != nil && old.Dual == l.Dual {
+			return old
+		}
+	}
+	return nil
 }
 
 // scope is the index of the interface that the link-local address of r belongs to.
 func scope(r *portspec.Rule) uint32 {
-	name := r.Addr.Zone()
-	if name == "" {
-		name = r.IfName
-	}
-	if name == "" {
+	if r.IfName == "" || !r.Addr.IsLinkLocalUnicast() {
 		return 0
 	}
-	i, err := net.InterfaceByName(name)
+	i, err := net.InterfaceByName(r.IfName)
 	if err != nil {
 		return 0
 	}
 	return uint32(i.Index)
-}
-
-func (c *Config) bind(ls []Listener, l Listener, proto uint8, b *sock.Bound) ([]Listener, error) {
-	var e syscall.Errno
-	if proto == l3.ProtoUDP {
-		l.FD, e = sock.ListenUDP(b)
-	} else {
-		l.FD, e = c.Sockets.Listen(b)
-	}
-	if e != 0 {
-		return ls, e
-	}
-	l.Bound, l.If, l.Dual = b.At, b.If != "", b.Dual
-	return append(ls, l), nil
 }
 
 // advise adds what the user can do about err.

@@ -163,6 +163,11 @@ func (t *Translator) remove(e *entry) {
 	t.flows.Remove(e)
 }
 
+// Reset ends all flows: the guest they belonged to is gone.
+func (t *Translator) Reset() {
+	t.flows.All(t.remove)
+}
+
 // evict ends the flow unused for longest and says whether there was one.
 func (t *Translator) evict() bool {
 	id, gen, ok := t.order.Oldest(0)

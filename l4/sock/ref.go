@@ -5,18 +5,20 @@ type Kind uint8
 
 // Kinds of events.
 const (
-	KindLink   Kind = iota + 1 // the guest's link
-	KindClock                  // the alarm for the timer wheel
-	KindWake                   // another thread wants the worker's attention
-	KindListen                 // a listening socket of a forwarded TCP port
-	KindTCP                    // a TCP flow's socket, or its timer
-	KindUDP                    // a UDP host socket, or the timer of a UDP flow
-	KindICMP                   // a ping socket, or the timer of an echo flow
-	KindNDP                    // timer of router advertisements
-	KindFrag                   // timer of fragments waiting for the rest
-	KindSplice                 // a socket of a bypassed TCP connection, or their timer
-	KindSpliceUDP              // a socket of a bypassed UDP flow, or their timer
-	KindSplicePort             // a bound UDP socket of the bypass
+	KindLink       Kind = iota + 1 // the guest's link
+	KindClock                      // the alarm for the timer wheel
+	KindWake                       // another thread wants the worker's attention
+	KindListen                     // a listening socket of a forwarded TCP port
+	KindTCP                        // a TCP flow's socket, or its timer
+	KindUDP                        // a UDP host socket, or the timer of a UDP flow
+	KindICMP                       // a ping socket, or the timer of an echo flow
+	KindNDP                        // timer of router advertisements
+	KindFrag                       // timer of fragments waiting for the rest
+	KindSplice                     // a socket of a bypassed TCP connection, or their timer
+	KindSpliceUDP                  // a socket of a bypassed UDP flow, or their timer
+	KindSplicePort                 // a bound UDP socket of the bypass
+	KindGuests                     // a guest waits to be let in
+	KindCall                       // another goroutine wants something of the worker
 )
 
 // Ref is what a descriptor or a timer is registered with: whose it is (Kind), a value of
@@ -43,6 +45,7 @@ const (
 	Out    = 0x4
 	Err    = 0x8
 	Hup    = 0x10
+	Pri    = 0x2
 	RdHup  = 0x2000
 	Edge   = 1 << 31
 	Excl   = 1 << 28

@@ -30,11 +30,11 @@ const bufSize = 4 << 20
 
 // Dest is where messages go and what their headers say.
 type Dest struct {
-	To    inet.Endpoint
-	Scope uint32    // interface of a link-local To
-	Src   inet.Addr // zero: the system chooses
-	If    uint32    // interface to leave by; 0: the system chooses
-	TTL   uint8     // lifetime or hop limit; 0: the socket's own
+	To    inet.Endpoint // the zero Endpoint: where the socket is connected to
+	Scope uint32        // interface of a link-local To
+	Src   inet.Addr     // zero: the system chooses
+	If    uint32        // interface to leave by; 0: the system chooses
+	TTL   uint8         // lifetime or hop limit; 0: the socket's own
 	TOS   uint8
 	Wide  bool // the socket's family is AF_INET6
 }
@@ -131,7 +131,10 @@ func (u *UDP) Close(fd int) { sys.Close(fd) }
 // which may be shorter, and n is 1 if it went. There may be MaxBatch of them. An error
 // is about the first that did not go; there may be none although some did not.
 func (u *UDP) Send(fd int, d *Dest, bufs [][]byte, seg int) (n int, e syscall.Errno) {
-	name := u.to.Put(&d.To, d.Scope)
+	var name []byte
+	if d.To != (inet.Endpoint{}) {
+		name = u.to.Put(&d.To, d.Scope)
+	}
 	ctl := u.ctl[:d.control(u.ctl[:], seg)]
 	for i, b := range bufs {
 		sys.SetIovec(&u.iov[i], b)

@@ -108,6 +108,11 @@ func (t *Translator) remove(e *entry) {
 	}
 }
 
+// Reset ends all flows: the guest they belonged to is gone. Forwarded ports stay.
+func (t *Translator) Reset() {
+	t.flows.All(t.remove)
+}
+
 func (t *Translator) close(s *socketEntry) {
 	t.cfg.Poller.Del(int(s.Val.fd))
 	t.cfg.Sockets.Close(int(s.Val.fd))

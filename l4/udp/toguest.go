@@ -60,11 +60,39 @@ func (t *Translator) receive(s *socketEntry, now int64) {
 		return
 	}
 	v.burst = uint16(n)
+	if v.listener && t.cfg.Local != nil && t.divert(s, n, now) == n {
+		return
+	}
 	if t.slots[0].Body == nil {
 		t.Stats.LinkFull += uint64(n)
 		return
 	}
 	t.deliver(s, n, now)
+}
+
+// divert gives those of the n datagrams that came from the host's loopback to cfg.Local, but
+// for answers to the guest's own, and returns how many these were. They have no sender any
+// more.
+func (t *Translator) divert(s *socketEntry, n int, now int64) (gone int) {
+	for i := 0; i < n; {
+		d := &t.in[i]
+		k := peerKey(s.ID(), d.From)
+		if !d.From.Addr.IsLoopback() || t.peers.Lookup(&k) != nil {
+			i++
+			continue
+		}
+		j := i + 1
+		for j < n && t.in[j].From == d.From {
+			j++
+		}
+		v := &s.Val
+		t.local = Listener{FD: int(v.fd), Bound: v.bound, Wide: v.wide, Dual: v.dual, To: v.to}
+		t.cfg.Local(&t.local, t.in[i:j], now)
+		for gone += j - i; i < j; i++ {
+			t.in[i].From = inet.Endpoint{}
+		}
+	}
+	return gone
 }
 
 // prepare makes the i-th place for a datagram: the body of its slot, and behind that as much
@@ -87,6 +115,10 @@ func (t *Translator) deliver(s *socketEntry, n int, now int64) {
 	out, long := 0, n
 	for i := range n {
 		d := &t.in[i]
+		if d.From == (inet.Endpoint{}) {
+			e = nil // diverted
+			continue
+		}
 		if i == 0 || e == nil || d.From != t.in[i-1].From || d.Local != t.in[i-1].Local {
 			e = t.fromHost(s, d, now)
 		}
@@ -113,6 +145,9 @@ func (t *Translator) deliver(s *socketEntry, n int, now int64) {
 		t.Stats.LinkFull += uint64(out - sent)
 	}
 	for i := long; i < n; i++ {
+		if t.in[i].From == (inet.Endpoint{}) {
+			continue
+		}
 		if e := t.fromHost(s, &t.in[i], now); e != nil {
 			t.sendLong(e, i)
 		}

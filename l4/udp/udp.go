@@ -57,6 +57,9 @@ type Config struct {
 	MaxFlows   int           // most flows at once
 	MaxSockets int           // most sockets at once, forwarded ports not counted
 	Seed       [2]uint64     // random, for the hashes of the tables
+	// Local takes datagrams that the host's own loopback sent to a forwarded port, which
+	// reach the guest's namespace another way; nil if they go over the link too.
+	Local func(l *Listener, d []sock.Datagram, now int64)
 }
 
 // Stats counts events, in datagrams unless the name says otherwise.
@@ -77,6 +80,7 @@ type Stats struct {
 
 // A host socket: one endpoint of the guest, or one forwarded port.
 type hostSocket struct {
+	bound    inet.Endpoint // of a listener
 	to       inet.Endpoint // the guest's end; the zero Addr is the guest's own address
 	fd       int32
 	flows    int32
@@ -140,6 +144,7 @@ type Translator struct {
 	over   []byte             // a whole datagram for each of in, used by long ones only
 	batch  int                // most datagrams of one read
 	qerr   sock.QueuedError
+	local  Listener // for cfg.Local, which must not cost an allocation
 	quote  [link.MaxHead + 1280]byte
 }
 
@@ -191,7 +196,7 @@ func (t *Translator) AddListener(l Listener) sock.Ref {
 		return 0
 	}
 	ref := sock.MakeRef(sock.KindUDP, s.Gen(), s.ID())
-	s.Val = hostSocket{to: l.To, fd: int32(l.FD), wide: l.Wide, dual: l.Dual, listener: true, wildcard: l.Bound.Addr.IsUnspecified() && !l.If}
+	s.Val = hostSocket{bound: l.Bound, to: l.To, fd: int32(l.FD), wide: l.Wide, dual: l.Dual, listener: true, wildcard: l.Bound.Addr.IsUnspecified() && !l.If}
 	t.cfg.Sockets.Adopt(l.FD, l.Wide, t.gro(l.Wide, l.Dual))
 	if !t.cfg.Poller.Add(l.FD, ref, sock.In) {
 		t.sockets.Remove(s)
@@ -221,6 +226,12 @@ func (t *Translator) RemoveListener(ref sock.Ref) {
 		}
 	}
 	t.close(s)
+}
+
+// Holds says whether a socket of a flow of the guest may be bound to port on the host.
+func (t *Translator) Holds(port uint16) (yes bool) {
+	t.sockets.All(func(s *socketEntry) { yes = yes || !s.Val.listener && s.Val.to.Port == port })
+	return yes
 }
 
 // gro says whether a socket that receives from IPv4, IPv6 or both may receive trains.

@@ -51,7 +51,7 @@ func open(fd int) (link.Device, error) {
 		d.Attach(fd)
 		return d, nil
 	case tapQueue:
-		f.Offload = tap.SetOffload(fd, f)
+		f.Offload = tap.SetOffload(fd, &f)
 	}
 	// A seqpacket socket keeps the boundaries of frames just as a tap without headers does.
 	if err := unix.SetNonblock(fd, true); err != nil {

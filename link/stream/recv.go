@@ -5,8 +5,8 @@ package stream
 // before the next call: at most once for each arena, so bulk traffic copies an eighth of its
 // bytes on average, and small frames next to nothing.
 //
-// A batch may hold fewer frames than the arena: a caller whose batch was full must come
-// back before it waits for the descriptor, which knows nothing of what is here.
+// A batch may hold fewer frames than the arena: as long as something is Buffered, a caller
+// must come back before it waits for the descriptor, which knows nothing of what is here.
 
 import (
 	"encoding/binary"
@@ -45,6 +45,15 @@ func (d *Dev) Recv(dst []link.Frame) (int, error) {
 		return 0, d.err
 	}
 	return n, nil
+}
+
+// Buffered says whether the next Recv finds a frame, or an error, without a system call.
+func (d *Dev) Buffered() bool {
+	if d.err != nil {
+		return true
+	}
+	n := d.end - d.begin
+	return n >= lenLen && uint64(n) >= lenLen+uint64(binary.BigEndian.Uint32(d.rx[d.begin:]))
 }
 
 // parse fills dst with the whole frames at the beginning of what was read. An impossible

@@ -18,6 +18,20 @@ func SetIovec(v *Iovec, b []byte) {
 	v.SetLen(len(b))
 }
 
+// Advance takes the first n bytes off the pieces of v: what a call has written is not to be
+// written again.
+func Advance(v []Iovec, n int) []Iovec {
+	for len(v) > 0 && n >= int(v[0].Len) {
+		n -= int(v[0].Len)
+		v = v[1:]
+	}
+	if n > 0 {
+		v[0].Base = (*byte)(unsafe.Add(unsafe.Pointer(v[0].Base), n))
+		v[0].SetLen(int(v[0].Len) - n)
+	}
+	return v
+}
+
 // Readv reads into the pieces of v, in order.
 func Readv(fd int, v []Iovec) (int, syscall.Errno) {
 	return ret(unix.RawSyscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(v))), uintptr(len(v))))

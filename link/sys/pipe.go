@@ -29,3 +29,8 @@ func Splice(from, to, n int) (int, syscall.Errno) {
 func Dup(fd int) (int, syscall.Errno) {
 	return ret(unix.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_DUPFD_CLOEXEC, 3))
 }
+
+// PipeSize is how many bytes a pipe has room for.
+func PipeSize(fd int) (int, syscall.Errno) {
+	return ret(unix.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_GETPIPE_SZ, 0))
+}

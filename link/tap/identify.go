@@ -15,7 +15,9 @@ import (
 var ErrNoTap = errors.New("is no tap")
 
 // Identify says what the queue fd of a tap can do, as far as its owner has decided: which
-// virtio header it has, but not yet which offloads; see SetOffload.
+// virtio header it has, but not yet which offloads; see SetOffload. It must have been made
+// with IFF_NO_PI, which can't be seen from here: the kernel reports that bit for every tap
+// without a filter (IFF_NOFILTER is the same bit).
 func Identify(fd int) (f Features, err error) {
 	ifr, err := unix.NewIfreq("")
 	if err != nil {
@@ -31,8 +33,6 @@ func Identify(fd int) (f Features, err error) {
 	switch {
 	case flags&unix.IFF_TAP == 0:
 		return f, fmt.Errorf("is the tun interface %s, without Ethernet; give a tap", ifr.Name())
-	case flags&unix.IFF_NO_PI == 0:
-		return f, fmt.Errorf("is the tap %s with packet information before each frame; make it with IFF_NO_PI", ifr.Name())
 	case flags&unix.IFF_VNET_HDR == 0:
 		return f, nil
 	}

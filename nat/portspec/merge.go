@@ -20,7 +20,7 @@ func (s Spec) Merge(t Spec) (Spec, error) {
 	}
 	rules := slices.Clone(s.Rules)
 	for _, r := range t.Rules {
-		if slices.ContainsFunc(rules, r.equal) {
+		if slices.ContainsFunc(rules, r.Equal) {
 			continue
 		}
 		for _, q := range s.Rules {

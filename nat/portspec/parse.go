@@ -137,7 +137,7 @@ func parseList(list string, bound Rule) ([]Rule, error) {
 			return nil, fmt.Errorf("item %q: every port of it is excluded again; leave one of the two out", texts[i])
 		}
 		for j, r := range rules[:i] {
-			if r.equal(rules[i]) {
+			if r.Equal(rules[i]) {
 				return nil, fmt.Errorf("item %q: given twice; leave one out", texts[i])
 			}
 			if p, ok := conflict(r, rules[i]); ok {

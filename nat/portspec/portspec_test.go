@@ -330,7 +330,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("%q: impossible rule %+v", in, r)
 			}
 			one, err := Parse(r.String())
-			if err != nil || len(one.Rules) != 1 || !one.Rules[0].equal(r) {
+			if err != nil || len(one.Rules) != 1 || !one.Rules[0].Equal(r) {
 				t.Errorf("%q: rule %+v is %q, which is %+v, %v", in, r, r.String(), one, err)
 			}
 		}

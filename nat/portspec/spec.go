@@ -61,8 +61,8 @@ func (r Rule) Ports() []Range {
 // Target returns the port that r forwards port to, which must be within First to Last.
 func (r Rule) Target(port uint16) uint16 { return r.To + (port - r.First) }
 
-// equal says whether r and s are the same rule.
-func (r Rule) equal(s Rule) bool {
+// Equal says whether r and s are the same rule.
+func (r Rule) Equal(s Rule) bool {
 	x, y := r.Exclude, s.Exclude
 	return slices.Equal(x, y) && r.Addr == s.Addr && r.IfName == s.IfName &&
 		r.First == s.First && r.Last == s.Last && r.To == s.To && r.ToAddr == s.ToAddr &&

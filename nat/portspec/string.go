@@ -50,7 +50,7 @@ func group(rules []Rule) (n int, not []Range) {
 	not = rules[0].Exclude
 	for n = 1; n < len(rules); n++ {
 		r := rules[n]
-		if r.Addr != rules[0].Addr || r.IfName != rules[0].IfName || slices.ContainsFunc(rules[:n], r.equal) {
+		if r.Addr != rules[0].Addr || r.IfName != rules[0].IfName || slices.ContainsFunc(rules[:n], r.Equal) {
 			break
 		}
 		both := normalize(slices.Concat(not, r.Exclude))
@@ -66,7 +66,7 @@ func group(rules []Rule) (n int, not []Range) {
 func changes(r Rule, not []Range) bool {
 	q := r
 	q.exclude(not)
-	return !r.equal(q)
+	return !r.Equal(q)
 }
 
 func format(rules []Rule, not []Range) string {

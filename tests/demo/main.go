@@ -18,7 +18,7 @@ import (
 )
 
 func main() {
-	err := errors.New("usage: demo PASTA [OPTION]...")
+	err := errors.New("usage: demo PASTA, then options for it")
 	switch {
 	case len(os.Args) == 3 && os.Args[1] == "-inside":
 		err = inside(os.Args[2])

@@ -78,8 +78,13 @@ func (p *parser) checkAddresses() error {
 			return fmt.Errorf("--address and --gateway are both %s; the guest and its router need two addresses", a)
 		}
 	}
-	if o.Socket != "" && o.FD >= 0 {
+	switch {
+	case o.Socket != "" && o.FD >= 0:
 		return exclusive("--socket", "--fd")
+	case o.VSock != nil && o.FD >= 0:
+		return exclusive("--vsock", "--fd")
+	case o.VSock != nil && o.Socket != "":
+		return exclusive("--vsock", "--socket")
 	}
 	return nil
 }
@@ -124,6 +129,10 @@ func (p *parser) checkNamespace() error {
 	switch {
 	case o.HostLoToNsLo && o.NoSplice:
 		return exclusive("--host-lo-to-ns-lo", "--no-splice")
+	case o.NoSplice && len(o.TCPNsPorts.Rules) > 0:
+		return exclusive("--no-splice", "--tcp-ns")
+	case o.NoSplice && len(o.UDPNsPorts.Rules) > 0:
+		return exclusive("--no-splice", "--udp-ns")
 	case o.SpliceOnly && o.NoSplice:
 		return exclusive("--splice-only", "--no-splice")
 	case o.NetNSOnly && o.UserNS != "":

@@ -19,9 +19,11 @@ Ports that stay are not closed for a moment; a client that stalls or sends rubbi
 directions are in it as they pass over the link: large TCP and UDP packets that the link will cut into segments are
 there in one piece, and checksums that were left to the link are completed.`,
 
-	"socket": `The socket belongs to the user who started the program, and nobody else may connect. One client at a time is served;
-when it goes, the next one may come, and the connections of the old one are reset.`,
-	"fd": `A stream socket carries frames behind a length of 4 bytes, in network byte order.`,
+	"socket": `The socket is for the user who started the program only. One that a dead process left at PATH is replaced;
+anything else that is there stays, and is an error. One virtual machine at a time is served, and others are refused meanwhile. When it
+goes, the next one may come, and the connections of the old one are reset.`,
+	"fd":    `On a stream socket, each frame stands behind its length as a number of 4 bytes, in network byte order.`,
+	"vsock": `The framing is that of --socket. See vsock(7).`,
 
 	"config-net": `The loopback interface is set up in any case. With this option the interface to the host is too, and it gets the
 addresses of the host's interface (other than link-local ones), all of its routes, and the MTU of --mtu. A route that can't be set

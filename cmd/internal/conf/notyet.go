@@ -4,8 +4,6 @@ package conf
 // support something, take it out of this file.
 
 import (
-	"fmt"
-
 	"passt/nat/portspec"
 )
 
@@ -16,10 +14,9 @@ type Notice struct {
 }
 
 var notYetHelp = [...]string{
-	ModePasst: "This version runs no virtual machines yet: it reads all of these options, and then says so.",
-	ModePasta: "Not supported yet in this version: joining an existing namespace (PID, --netns, --userns), --conf-path, " +
-		"--runas and --splice-only are refused; -T, -U, the port specification auto, --host-lo-to-ns-lo, --log-file, " +
-		"--stats and --chroot-fallback are read and have no effect. Ports left out will default to auto once there is that.",
+	ModePasst: "Not supported yet in this version: --conf-path is refused; the port specification auto and --stats are read " +
+		"and have no effect.",
+	ModePasta: "Not supported yet in this version: --conf-path is refused; --stats is read and has no effect.",
 }
 
 // NotYet returns what o asks for and is not supported yet, and takes out of o what can be
@@ -32,35 +29,14 @@ func (o *Options) NotYet() []Notice {
 	for _, p := range []struct {
 		option string
 		spec   *portspec.Spec
-	}{{"--tcp-ns", &o.TCPNsPorts}, {"--udp-ns", &o.UDPNsPorts}} {
-		if len(p.spec.Rules) > 0 {
-			ignore(fmt.Sprintf("%s %s", p.option, p.spec))
-			*p.spec = portspec.Spec{}
-		}
-	}
-	for _, p := range []struct {
-		option string
-		spec   *portspec.Spec
 	}{{"--tcp-ports", &o.TCPPorts}, {"--udp-ports", &o.UDPPorts}} {
-		if dropAuto(p.spec) {
+		if o.Mode == ModePasst && dropAuto(p.spec) {
 			ignore(p.option + " auto")
 		}
-	}
-	if o.HostLoToNsLo {
-		ignore("--host-lo-to-ns-lo")
-		o.HostLoToNsLo = false
-	}
-	if o.LogFile != "" {
-		ignore("--log-file")
-		o.LogFile = ""
 	}
 	if o.Stats != 0 {
 		ignore("--stats")
 		o.Stats = 0
-	}
-	if o.ChrootFallback {
-		ignore("--chroot-fallback")
-		o.ChrootFallback = false
 	}
 	return ns
 }
@@ -71,15 +47,10 @@ func (o *Options) refused() (ns []Notice) {
 		given bool
 		what  string
 	}{
-		{o.Mode == ModePasst, "passt for virtual machines is not supported yet; pasta, for namespaces, is"},
 		{o.PrintCaps, "--print-capabilities is not supported yet"},
 		{o.VhostUser, "--vhost-user is not supported yet"},
 		{o.RepairPath != "" && o.RepairPath != "none", "--repair-path is not supported yet"},
-		{o.PID != 0, fmt.Sprintf("joining the namespace of a process (PID %d) is not supported yet; give a command to run instead", o.PID)},
-		{o.NetNS != "", "--netns is not supported yet; give a command to run in a new namespace instead"},
 		{o.ConfPath != "", "--conf-path (-c) is not supported yet; leave it out, and give ports on the command line"},
-		{o.RunAs != "", "--runas is not supported yet; start the program as that user"},
-		{o.SpliceOnly, "--splice-only is not supported yet"},
 	} {
 		if r.given {
 			ns = append(ns, Notice{Text: r.what, Fatal: true})

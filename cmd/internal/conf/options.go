@@ -24,6 +24,15 @@ func (m Mode) String() string {
 	return "passt"
 }
 
+// VSock says where a guest may connect by vsock, and which one.
+type VSock struct {
+	CID  uint32 // context ID of the guest, or AnyCID
+	Port uint32
+}
+
+// AnyCID stands for every context ID (VMADDR_CID_ANY, vsock(7)).
+const AnyCID = 1<<32 - 1
+
 // Options is the command line, parsed and checked, before anything of the host was
 // looked at. It is written once, by Parse (and NotYet), and read-only after that; it
 // travels to later stages of the process as JSON.
@@ -87,6 +96,7 @@ type Options struct {
 	Socket string
 	FD     int  // -1 if not given
 	OneOff bool // implied by FD
+	VSock  *VSock
 
 	// pasta only
 	HostLoToNsLo, NoSplice bool

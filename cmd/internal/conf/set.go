@@ -209,12 +209,36 @@ func setRunAs(p *parser, v string) error {
 }
 
 func setFD(p *parser, v string) error {
-	n, err := number(v, 3, 1<<31-1)
+	n, err := number(v, 0, 1<<31-1)
 	if err != nil {
-		return errors.New("give the number, 3 or more, of an open descriptor")
+		return errors.New("give the number of an open descriptor")
 	}
 	p.o.FD, p.o.OneOff = int(n), true
 	return nil
+}
+
+func setVSock(p *parser, v string) error {
+	vs, err := ParseVSock(v, AnyCID)
+	p.o.VSock = &vs
+	return err
+}
+
+// ParseVSock reads [CID:]PORT. cid is the context ID if none is given.
+func ParseVSock(s string, cid uint32) (VSock, error) {
+	wrong := errors.New("give a vsock port, from 0 to 4294967294, perhaps with the guest's context ID and a colon before it")
+	c, port, ok := strings.Cut(s, ":")
+	if !ok {
+		port = s
+	} else if n, err := number(c, 0, AnyCID-1); err != nil {
+		return VSock{}, wrong
+	} else {
+		cid = uint32(n)
+	}
+	n, err := number(port, 0, 1<<32-2)
+	if err != nil {
+		return VSock{}, wrong
+	}
+	return VSock{CID: cid, Port: uint32(n)}, nil
 }
 
 func setNetNS(p *parser, v string) error {

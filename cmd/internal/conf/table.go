@@ -108,7 +108,11 @@ var table = []option{
 	{"socket", "socket-path", 's', "PATH", forPasst, machine, text(func(o *Options) *string { return &o.Socket }, path),
 		"UNIX socket to accept the virtual machine on. Default: the first free one of /tmp/passt_1.socket to /tmp/passt_64.socket."},
 	{"fd", "", 'F', "FD", forPasst, machine, setFD,
-		"Use the connected socket FD, inherited from the caller. Implies --one-off."},
+		"Use the descriptor FD, inherited from the caller: a connected stream socket, a connected seqpacket socket with one " +
+			"frame a message, or a tap. Implies --one-off."},
+	{"vsock", "", 0, "[CID:]PORT", forPasst, machine, setVSock,
+		"Accept the virtual machine on this vsock port instead, only the one with context ID CID if given. Inside of it, " +
+			"run passt guest --vsock 2:PORT."},
 	{"one-off", "", '1', "", forPasst, machine, on(func(o *Options) *bool { return &o.OneOff }),
 		"Quit when the first connection to the socket ends."},
 
@@ -203,11 +207,12 @@ var table = []option{
 			"Default: none."},
 
 	{"tcp-ports", "", 't', "SPEC", forBoth, portGroup, portSetter(func(o *Options) *portspec.Spec { return &o.TCPPorts }),
-		"TCP ports of the host to forward to the guest; may be repeated. Default: none. SPEC is described below."},
+		"TCP ports of the host to forward to the guest; may be repeated. Default: none for a virtual machine, auto for a " +
+			"namespace. SPEC is described below."},
 	{"udp-ports", "", 'u', "SPEC", forBoth, portGroup, portSetter(func(o *Options) *portspec.Spec { return &o.UDPPorts }),
-		"The same for UDP."},
+		"The same for UDP. Default: the TCP ports, without their mappings, and for a namespace auto, too."},
 	{"tcp-ns", "", 'T', "SPEC", forPasta, portGroup, portSetter(func(o *Options) *portspec.Spec { return &o.TCPNsPorts }),
-		"TCP ports of the namespace's loopback to forward to the host; may be repeated. Default: none."},
+		"TCP ports of the namespace's loopback to forward to the host; may be repeated. Default: auto."},
 	{"udp-ns", "", 'U', "SPEC", forPasta, portGroup, portSetter(func(o *Options) *portspec.Spec { return &o.UDPNsPorts }),
 		"The same for UDP."},
 	{"freebind", "", 0, "", forBoth, portGroup, on(func(o *Options) *bool { return &o.FreeBind }),

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -52,6 +53,37 @@ func TestUsageHasEveryOption(t *testing.T) {
 				strings.Contains(b.String(), " --"+o.long+"\n"); o.modes.has(mode) && !has {
 				t.Errorf("%s: no --%s", mode, o.long)
 			}
+		}
+	}
+}
+
+func TestManualIsAboutOptions(t *testing.T) {
+	for name := range manual {
+		if !slices.ContainsFunc(table, func(o option) bool { return o.long == name }) {
+			t.Errorf("the manual has a text about %q, which is no option", name)
+		}
+	}
+}
+
+// TestDocument holds what other documents are made from to the table.
+func TestDocument(t *testing.T) {
+	for _, mode := range []Mode{ModePasst, ModePasta} {
+		n := 0
+		for _, s := range Document(mode) {
+			n += len(s.Options)
+			for _, d := range s.Options {
+				if d.Help == "" || len(d.Long) == 0 {
+					t.Errorf("%s: an option without a name or help: %+v", mode, d)
+				}
+			}
+		}
+		for i := range table {
+			if table[i].modes.has(mode) {
+				n--
+			}
+		}
+		if n != 0 {
+			t.Errorf("%s: %d options more than in the table", mode, n)
 		}
 	}
 }

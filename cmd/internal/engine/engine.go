@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 
@@ -16,12 +13,10 @@ import (
 
 	"passt/cmd/internal/conf"
 	"passt/cmd/internal/hostinfo"
-	"passt/l3"
 	"passt/l4/fwd"
 	"passt/l4/icmp"
 	"passt/l4/sock"
 	"passt/link"
-	"passt/nat/portspec"
 )
 
 // Params is what an Engine is made of.
@@ -34,13 +29,21 @@ type Params struct {
 	// GuestMAC is the guest's hardware address if it is known before the guest has sent
 	// anything.
 	GuestMAC net.HardwareAddr
-	Log      *slog.Logger
+	// Socket is the only device again if that is the socket of a guest, which may be below
+	// decorators. Clients is where guests come from that it is to be attached to, one after the
+	// other; without Clients, the end of the link is the end of Run.
+	Socket  Socket
+	Clients Clients
+	// Inside is a thread in the guest's network namespace; nil if the guest is no namespace.
+	Inside Inside
+	Log    *slog.Logger
 }
 
 // Engine is a running translator.
 type Engine struct {
 	p       Params
 	workers []*worker
+	table   *fwd.Table
 	wake    int // eventfd that ends Run
 	stop    sync.Once
 	closed  chan struct{} // listening sockets are closed
@@ -55,8 +58,7 @@ func New(p Params) (e *Engine, err error) {
 	}
 	out4, out6 := outbound(&p.Network.V4), outbound(&p.Network.V6)
 	tcpSocks := sock.NewTCP(out4, out6)
-	tcp, udp, err := e.listen(tcpSocks)
-	if err != nil {
+	if err := e.makeTable(tcpSocks); err != nil {
 		return nil, err
 	}
 	if !p.Options.NoICMP {
@@ -66,74 +68,26 @@ func New(p Params) (e *Engine, err error) {
 	}
 	// One worker serves one queue; a second one is a second turn of this, with the
 	// listening sockets added to its epoll instance too.
-	w, err := newWorker(e, p.Devices[0], tcpSocks, out4, out6, tcp, udp)
+	w, err := newWorker(e, p.Devices[0], tcpSocks, out4, out6)
 	if err != nil {
 		return nil, err
 	}
 	e.workers = append(e.workers, w)
+	if err := e.listen(); err != nil {
+		return nil, err
+	}
 	return e, nil
 }
 
-// listen binds the forwarded ports of both protocols.
-func (e *Engine) listen(socks *sock.TCP) (tcp, udp []fwd.Listener, err error) {
-	o, n := e.p.Options, e.p.Network
-	c := fwd.Config{Sockets: socks, V4: n.V4.Enabled, V6: n.V6.Enabled, FreeBind: o.FreeBind, Ephemeral: ephemeral()}
-	var warnings []string
-	if !o.NoTCP {
-		if tcp, warnings, err = fwd.Open(&c, l3.ProtoTCP, o.TCPPorts.Rules); err != nil {
-			return nil, nil, err
-		}
-		e.warn(warnings)
-	}
-	if !o.NoUDP {
-		if udp, warnings, err = fwd.Open(&c, l3.ProtoUDP, udpRules(o)); err != nil {
-			for _, l := range tcp {
-				sock.Close(l.FD)
-			}
-			return nil, nil, err
-		}
-		e.warn(warnings)
-	}
-	return tcp, udp, nil
-}
-
-func (e *Engine) warn(warnings []string) {
-	for _, w := range warnings {
-		e.p.Log.Warn(w)
-	}
-}
-
-// udpRules are the rules for UDP: those given or, if none were, the same ports as for TCP,
-// without any translation of them, as far as they can be had (passt(1), --udp-ports).
-func udpRules(o *conf.Options) []portspec.Rule {
-	if o.UDPPorts.Given {
-		return o.UDPPorts.Rules
-	}
-	var rules []portspec.Rule
-	for _, r := range o.TCPPorts.Rules {
-		r.To, r.Weak = r.First, true
-		rules = append(rules, r)
-	}
-	return rules
-}
-
-// ephemeral is the range of ports that the system gives to clients
-// (/proc/sys/net/ipv4/ip_local_port_range, ip(7)).
-func ephemeral() portspec.Range {
-	r := portspec.Range{First: 32768, Last: 60999}
-	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
-	if f := strings.Fields(string(b)); err == nil && len(f) == 2 {
-		first, err1 := strconv.ParseUint(f[0], 10, 16)
-		last, err2 := strconv.ParseUint(f[1], 10, 16)
-		if err1 == nil && err2 == nil {
-			r = portspec.Range{First: uint16(first), Last: uint16(last)}
-		}
-	}
-	return r
-}
-
 // Run works until Stop, or until the link ends. It wants a thread of its own.
-func (e *Engine) Run() error { return e.workers[0].run() }
+func (e *Engine) Run() error {
+	if e.p.Inside != nil {
+		stop := make(chan struct{})
+		defer close(stop)
+		go e.follow(stop)
+	}
+	return e.workers[0].run()
+}
 
 // Stop makes Run return, and returns when the listening sockets are closed. Any goroutine
 // may call it, any number of times, before Run or after.

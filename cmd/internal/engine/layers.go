@@ -19,7 +19,9 @@ func outbound(f *hostinfo.Family) sock.Outbound {
 
 // natConfig is the configuration of the decisions about addresses.
 func natConfig(p *Params) nat.Config {
-	return nat.Config{V4: natFamily(p, 0, &p.Network.V4), V6: natFamily(p, 1, &p.Network.V6)}
+	return nat.Config{
+		V4: natFamily(p, 0, &p.Network.V4), V6: natFamily(p, 1, &p.Network.V6), SpliceToLoopback: toLoopback(p.Options),
+	}
 }
 
 // natFamily is the part for one IP version, 0 for IPv4 and 1 for IPv6.

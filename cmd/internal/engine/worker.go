@@ -9,11 +9,12 @@ package engine
 // for each flow of a burst.
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"passt/l2"
 	"passt/l3"
@@ -23,6 +24,7 @@ import (
 	"passt/l4/fwd"
 	"passt/l4/icmp"
 	"passt/l4/sock"
+	"passt/l4/splice"
 	"passt/l4/tcp"
 	"passt/l4/udp"
 	"passt/l4/wheel"
@@ -51,12 +53,18 @@ type worker struct {
 	ndp     *ndp.Router
 	ports   *fwd.Ports
 
-	udpPorts []sock.Ref // the forwarded ports of udp
+	spliceTCP *splice.TCP
+	spliceUDP *splice.UDP
+	local     splice.Port // for localDatagrams
+
+	udpPorts map[int]sock.Ref // the forwarded ports of udp, by descriptor
+	calls
 
 	alarm     *sys.Timer
 	alarmAt   int64 // when the alarm goes off; 0 if it is not set
 	nextTimer int64 // when the wheel has something due
 
+	guests  guests
 	linkOut bool // the link is watched for being writable
 	events  [eventBatch]sys.Event
 	due     [eventBatch]uint64
@@ -66,8 +74,8 @@ type worker struct {
 type flusher interface{ Flush() error }
 
 // newWorker puts the layers on dev.
-func newWorker(e *Engine, dev link.Device, socks *sock.TCP, out4, out6 sock.Outbound, tcpPorts, udpPorts []fwd.Listener) (*worker, error) {
-	w := &worker{e: e, dev: dev, start: time.Now().Add(-time.Second)}
+func newWorker(e *Engine, dev link.Device, socks *sock.TCP, out4, out6 sock.Outbound) (*worker, error) {
+	w := &worker{e: e, dev: dev, start: time.Now().Add(-time.Second), udpPorts: make(map[int]sock.Ref)}
 	w.flusher, _ = dev.(flusher)
 	var err error
 	if w.epoll, err = sys.NewEpoll(eventBatch); err != nil {
@@ -80,17 +88,14 @@ func newWorker(e *Engine, dev link.Device, socks *sock.TCP, out4, out6 sock.Outb
 	w.layers()
 	w.translators(socks, out4, out6)
 	poller := sock.Epoll{Epoll: w.epoll}
-	if w.tcp != nil {
-		w.ports = fwd.NewPorts(socks, w.tcp, poller, tcpPorts)
+	if w.calls.fd, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("create an eventfd: %w", err)
 	}
-	for _, l := range udpPorts {
-		w.udpPorts = append(w.udpPorts, w.udp.AddListener(udp.Listener{
-			FD: l.FD, Bound: l.Bound, If: l.If, Wide: !l.Bound.Addr.Is4(), Dual: l.Dual, To: l.To,
-		}))
-	}
-	poller.Add(dev.FD(), sock.MakeRef(sock.KindLink, 0, 0), sock.In)
+	w.ports = fwd.NewPorts(socks, w.accepters(), poller)
+	w.makeGuests()
 	poller.Add(w.alarm.FD(), sock.MakeRef(sock.KindClock, 0, 0), sock.In|sock.Edge)
 	poller.Add(e.wake, sock.MakeRef(sock.KindWake, 0, 0), sock.In)
+	poller.Add(w.calls.fd, sock.MakeRef(sock.KindCall, 0, 0), sock.In)
 	return w, nil
 }
 
@@ -134,11 +139,16 @@ func (w *worker) translators(socks *sock.TCP, out4, out6 sock.Outbound) {
 		w.tcp.StartSweep(w.now())
 		w.mux.TCP = w.tcp
 	}
+	w.makeBypass(rules, socks)
 	if !o.NoUDP {
+		var local func(*udp.Listener, []sock.Datagram, int64)
+		if w.bypassed() {
+			local = w.localDatagrams
+		}
 		w.udp = udp.New(udp.Config{
 			Net: w.ip, Sockets: sock.NewUDP(), Poller: poller, Wheel: w.wheel, Rules: rules,
 			Out4: out4, Out6: out6, If4: ifIndex(out4.If), If6: ifIndex(out6.If),
-			MTU: n.MTU, MaxFlows: 2 * maxUDP, MaxSockets: maxUDP, Seed: [2]uint64(s[:2]),
+			MTU: n.MTU, MaxFlows: 2 * maxUDP, MaxSockets: maxUDP, Seed: [2]uint64(s[:2]), Local: local,
 		})
 		w.mux.UDP = w.udp
 	}
@@ -157,6 +167,7 @@ func (w *worker) now() int64 { return int64(time.Since(w.start)) }
 // run works until it is stopped or the link ends.
 func (w *worker) run() error {
 	runtime.LockOSThread()
+	w.calls.begin()
 	defer w.close()
 	now := w.now()
 	for {
@@ -176,8 +187,8 @@ func (w *worker) run() error {
 		}
 		if w.tcp != nil {
 			w.tcp.Flush(now)
-			w.watchLink()
 		}
+		w.watchLink()
 		if w.flusher != nil {
 			if err := w.flusher.Flush(); err != nil {
 				w.e.p.Log.Warn(err.Error())
@@ -216,15 +227,9 @@ func (w *worker) timers(now int64) {
 func (w *worker) dispatch(ev *sys.Event, now int64) (done bool, err error) {
 	switch ref := sock.Ref(ev.Ref); ref.Kind() {
 	case sock.KindLink:
-		if ev.Events&sock.Out != 0 {
-			w.linkWritable(now)
-		}
-		if _, err := w.eth.Poll(w.ip, now); err != nil {
-			if errors.Is(err, link.ErrClosed) {
-				err = nil
-			}
-			return true, err
-		}
+		return w.pollLink(ev.Events, now)
+	case sock.KindGuests:
+		return w.guestWaits(now)
 	case sock.KindTCP:
 		w.tcp.Event(ref, ev.Events, now)
 	case sock.KindUDP:
@@ -233,6 +238,14 @@ func (w *worker) dispatch(ev *sys.Event, now int64) (done bool, err error) {
 		w.icmp.Event(ref, ev.Events, now)
 	case sock.KindListen:
 		w.ports.Event(ref, now)
+	case sock.KindSplice:
+		w.spliceTCP.Event(ref, ev.Events, now)
+	case sock.KindSpliceUDP:
+		w.spliceUDP.Event(ref, now)
+	case sock.KindSplicePort:
+		w.spliceUDP.PortEvent(ref, ev.Events, now)
+	case sock.KindCall:
+		w.calls.serve()
 	case sock.KindClock:
 		w.alarmAt = 0
 	case sock.KindWake:
@@ -250,6 +263,10 @@ func (w *worker) timer(ref sock.Ref, now int64) {
 		w.udp.Timer(ref, now)
 	case sock.KindICMP:
 		w.icmp.Timer(ref, now)
+	case sock.KindSplice:
+		w.spliceTCP.Timer(now)
+	case sock.KindSpliceUDP:
+		w.spliceUDP.Timer(now)
 	case sock.KindNDP:
 		w.advertise(now)
 	}
@@ -257,17 +274,27 @@ func (w *worker) timer(ref sock.Ref, now int64) {
 
 // watchLink watches the link for being writable while somebody waits for that.
 func (w *worker) watchLink() {
-	if blocked := w.tcp.Blocked(); blocked != w.linkOut {
-		w.linkOut = blocked
-		events := uint32(sock.In)
-		if blocked {
-			events |= sock.Out
-		}
-		w.epoll.Mod(w.dev.FD(), uint64(sock.MakeRef(sock.KindLink, 0, 0)), events)
+	wait := w.tcp != nil && w.tcp.Blocked() || w.guests.socket != nil && w.guests.socket.Backlog()
+	if wait == w.linkOut || !w.guests.here {
+		return
 	}
+	w.linkOut = wait
+	events := uint32(sock.In)
+	if wait {
+		events |= sock.Out
+	}
+	w.epoll.Mod(w.dev.FD(), uint64(sock.MakeRef(sock.KindLink, 0, 0)), events)
 }
 
-func (w *worker) linkWritable(now int64) {
+// linkWritable goes on with what waited for the link: first the rest of a frame, then the
+// connections.
+func (w *worker) linkWritable() {
+	if s := w.guests.socket; s != nil && s.Backlog() {
+		// An error is that of the next Poll too.
+		if _, err := w.dev.Send(nil); err != nil || s.Backlog() {
+			return
+		}
+	}
 	if w.tcp != nil {
 		w.tcp.LinkWritable()
 	}
@@ -282,13 +309,12 @@ func (w *worker) advertise(now int64) {
 
 // close frees what the worker has; the ports first.
 func (w *worker) close() {
-	if w.ports != nil {
-		w.ports.Close()
-	}
-	for _, ref := range w.udpPorts {
-		w.udp.RemoveListener(ref)
-	}
+	w.calls.end()
+	w.closePorts()
 	close(w.e.closed)
+	if w.spliceTCP != nil {
+		w.spliceTCP.Reset()
+	}
 	if w.tcp != nil {
 		w.tcp.Reset()
 	}

@@ -23,6 +23,10 @@ type Config struct {
 	Trace bool      // --trace: all of that and trace lines
 	Quiet bool      // --quiet: warnings and errors only; Debug and Trace win over it
 	Start time.Time // origin of the times; the same one in every stage of the process
+
+	// Head appends what stands at the beginning of a line, instead of the time and the
+	// name; nil for those.
+	Head func(b []byte, t time.Time, l slog.Level) []byte
 }
 
 // Level is the lowest level that c lets through.
@@ -73,15 +77,7 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	h.out.mu.Lock()
 	defer h.out.mu.Unlock()
 
-	b := h.out.buf[:0]
-	if h.c.Debug || h.c.Trace {
-		b = strconv.AppendFloat(b, r.Time.Sub(h.c.Start).Seconds(), 'f', 4, 64)
-		b = append(b, ": "...)
-	}
-	if r.Level >= slog.LevelWarn {
-		b = append(b, h.c.Name...)
-		b = append(b, ": "...)
-	}
+	b := h.c.head(h.out.buf[:0], r.Time, r.Level)
 	b = append(b, strings.TrimRight(r.Message, "\n")...)
 	b = append(b, h.attrs...)
 	r.Attrs(func(a slog.Attr) bool {
@@ -92,6 +88,21 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	h.out.buf = b
 	_, _ = h.out.w.Write(b) // nowhere to report it
 	return nil
+}
+
+func (c *Config) head(b []byte, t time.Time, l slog.Level) []byte {
+	if c.Head != nil {
+		return c.Head(b, t, l)
+	}
+	if c.Debug || c.Trace {
+		b = strconv.AppendFloat(b, t.Sub(c.Start).Seconds(), 'f', 4, 64)
+		b = append(b, ": "...)
+	}
+	if l >= slog.LevelWarn {
+		b = append(b, c.Name...)
+		b = append(b, ": "...)
+	}
+	return b
 }
 
 // WithAttrs implements slog.Handler.

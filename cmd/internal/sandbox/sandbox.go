@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -10,7 +11,36 @@ import (
 
 // secureBits are SECBIT_NOROOT, SECBIT_NO_SETUID_FIXUP and SECBIT_NO_CAP_AMBIENT_RAISE,
 // and the bits that lock these and SECBIT_KEEP_CAPS (capabilities(7)).
-const secureBits = 1<<0 | 1<<1 | 1<<2 | 1<<3 | 1<<5 | 1<<6 | 1<<7
+const (
+	noSetuidFixup = 1 << 2
+
+	secureBits = 1<<0 | 1<<1 | noSetuidFixup | 1<<3 | 1<<5 | 1<<6 | 1<<7
+)
+
+// Config says how the sandbox is to be.
+type Config struct {
+	Keep           []int // capabilities (CAP_* numbers) that stay
+	ChrootFallback bool  // use chroot(2) where the root file system allows no pivot_root(2)
+}
+
+// SetUser changes the user and group of the process and drops its other groups, without
+// taking capabilities away: that is for Enter, which must follow.
+func SetUser(uid, gid int) error {
+	// It takes effect on any later change of the user ID.
+	if err := sys.PrctlAll(unix.PR_SET_SECUREBITS, noSetuidFixup); err != nil {
+		return fmt.Errorf("keep capabilities while changing the user: %w", err)
+	}
+	if err := syscall.Setgroups(nil); err != nil {
+		return fmt.Errorf("drop supplementary groups: %w", err)
+	}
+	if err := syscall.Setresgid(gid, gid, gid); err != nil {
+		return fmt.Errorf("change to group %d: %w", gid, err)
+	}
+	if err := syscall.Setresuid(uid, uid, uid); err != nil {
+		return fmt.Errorf("change to user %d: %w", uid, err)
+	}
+	return nil
+}
 
 // Enter isolates the process, which must have its own user and mount namespaces with all
 // capabilities in them, in an order in which each step still has the privileges that it
@@ -20,14 +50,14 @@ const secureBits = 1<<0 | 1<<1 | 1<<2 | 1<<3 | 1<<5 | 1<<6 | 1<<7
 //  2. files that it would still create are its owner's only, and the process is not
 //     dumpable: no core file, no ptrace by other processes of the user;
 //  3. no execve gives any privileges, neither by a file's bits nor by user ID 0;
-//  4. of the capabilities, only keep (CAP_* numbers) stays.
+//  4. of the capabilities, only c.Keep stays.
 //
 // The bounding set is left alone: all it limits is what an execve can give, which is
 // nothing after step 3, and it takes one call for each of 41 capabilities on every thread,
 // five milliseconds of start-up. After an error the process may be anywhere between, and
 // must end.
-func Enter(keep ...int) error {
-	if err := emptyRoot(); err != nil {
+func Enter(c Config) error {
+	if err := emptyRoot(c.ChrootFallback); err != nil {
 		return err
 	}
 	unix.Umask(0o077)
@@ -40,7 +70,7 @@ func Enter(keep ...int) error {
 	if err := sys.PrctlAll(unix.PR_SET_SECUREBITS, secureBits); err != nil {
 		return fmt.Errorf("give up the privileges of user ID 0: %w", err)
 	}
-	if err := sys.SetCaps(set(keep)); err != nil {
+	if err := sys.SetCaps(set(c.Keep)); err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
 	}
 	return nil
@@ -55,7 +85,11 @@ func set(caps []int) (s uint64) {
 
 // emptyRoot makes an empty tmpfs without room for anything the root of the process's
 // mount namespace, and detaches all that was mounted before.
-func emptyRoot() error {
+//
+// The first root file system of the system, in an initramfs, can't be moved. A chroot is
+// weaker: it holds back only a process that can't call chroot again, as is the case once
+// the capabilities are gone, and that has no directory open outside of it, as is ours.
+func emptyRoot(chrootFallback bool) error {
 	// Mounts that still propagate would keep the old root from being moved.
 	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("stop mount propagation: %w", err)
@@ -75,7 +109,17 @@ func emptyRoot() error {
 		return fmt.Errorf("enter the empty file system: %w", err)
 	}
 	// With both arguments the same, the old root ends up mounted over the new one.
-	if err := unix.PivotRoot(".", "."); err != nil {
+	err = unix.PivotRoot(".", ".")
+	if err == unix.EINVAL && chrootFallback {
+		if err := unix.Chroot("."); err != nil {
+			return fmt.Errorf("chroot into the empty file system: %w", err)
+		}
+		return nil
+	}
+	if err == unix.EINVAL {
+		return fmt.Errorf("pivot_root into the empty file system: %w; on an initramfs, give --chroot-fallback", err)
+	}
+	if err != nil {
 		return fmt.Errorf("pivot_root into the empty file system: %w", err)
 	}
 	if err := unix.Unmount(".", unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {

@@ -3,6 +3,7 @@ package stage
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"passt/cmd/internal/conf"
 	"passt/cmd/internal/hostinfo"
 	"passt/cmd/internal/logx"
+	"passt/cmd/internal/netns"
 )
 
 // config is what a later stage is told at its start.
@@ -21,10 +23,36 @@ type config struct {
 	Command command
 	Start   time.Time // when the start stage began; origin of the log's times
 	Pcap    int       // descriptor of the capture file; -1 if none
+	Link    int       // descriptor that leads to virtual machines; -1 if none
+	LogFile int       // descriptor of --log-file; -1 if none
+	Syslog  int       // socket to the system's log; -1 if none
+	RunAs   identity  // in the translator, Change says that it has yet to change
+
+	// For a namespace that exists; without any descriptors otherwise.
+	Target netns.Target
+	NS     int // the translator's socket to the namespace stage; -1 if it starts that itself
 
 	// BareAddr holds the addresses of Options.Addr that have no prefix length, since the
 	// text form of a netip.Prefix has no way to say so.
 	BareAddr [2]netip.Addr
+}
+
+// newConfig returns a config without any descriptors.
+func newConfig(o *conf.Options) config {
+	return config{Options: *o, Start: time.Now(), Pcap: -1, Link: -1, LogFile: -1, Syslog: -1, Target: netns.NoTarget, NS: -1}
+}
+
+// descriptors returns where c has its descriptors, in an order that never changes.
+func (c *config) descriptors() []*int {
+	return append([]*int{&c.Pcap, &c.Link, &c.LogFile, &c.Syslog, &c.NS}, c.Target.Descriptors()...)
+}
+
+// joins says whether the guest is a namespace that exists.
+func (c *config) joins() bool { return c.Options.PID != 0 || c.Options.NetNS != "" }
+
+// background says whether the first process leaves the translator alone once all is ready.
+func (c *config) background() bool {
+	return !c.Options.Foreground && (c.Options.Mode == conf.ModePasst || c.joins())
 }
 
 const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
@@ -90,8 +118,21 @@ func unseal(fd int) (*config, error) {
 	return c, nil
 }
 
-// logger makes the logger of a stage.
+// logger makes the logger of a stage: to standard error, which nobody reads in the
+// background, and to what else there is.
 func (c *config) logger() *slog.Logger {
 	o := &c.Options
-	return logx.New(logx.Stderr, logx.Config{Name: "pasta", Debug: o.Debug, Trace: o.Trace, Quiet: o.Quiet, Start: c.Start})
+	lc := logx.Config{Name: o.Mode.String(), Debug: o.Debug, Trace: o.Trace, Quiet: o.Quiet, Start: c.Start}
+	stderr := logx.New(logx.Stderr, lc)
+	var w io.Writer
+	switch {
+	case c.LogFile >= 0:
+		w, lc.Head = logx.NewFile(c.LogFile, o.LogSize), logx.FileHead
+	case c.Syslog >= 0:
+		w, lc.Head = logx.NewSyslog(c.Syslog), logx.SyslogHead(lc.Name, hostPID())
+	default:
+		return stderr
+	}
+	logx.LoadZone()
+	return slog.New(slog.NewMultiHandler(stderr.Handler(), logx.New(w, lc).Handler()))
 }

@@ -9,12 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"passt/cmd/internal/logx"
+	"passt/cmd/internal/userns"
 )
 
 // The value of argv[0] in the later stages, which is also what ps shows.
 const (
 	argTranslator = "pasta: translator"
 	argNamespace  = "pasta: namespace"
+	argGuest      = "passt: translator"
 )
 
 // Exit statuses of our own. Those of a command that can't be run are a shell's.
@@ -34,6 +36,8 @@ func Dispatch() {
 		run = translate
 	case argNamespace:
 		run = enter
+	case argGuest:
+		run = serveGuest
 	default:
 		return
 	}
@@ -45,10 +49,29 @@ func Dispatch() {
 	os.Exit(run(c, peer))
 }
 
+// spawner executes this program again, in namespaces of its choice, with the arguments argv
+// and all descriptors that are not closed on exec.
+type spawner func(argv []string) (pid int, err error)
+
+// self is this program, whatever became of its path.
+const self = "/proc/self/exe"
+
+// forked is a spawner that creates namespaces as attr says.
+func forked(attr *syscall.SysProcAttr) spawner {
+	return func(argv []string) (int, error) {
+		return syscall.ForkExec(self, argv, &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: attr})
+	}
+}
+
+// joined is a spawner that joins a user namespace as attr says.
+func joined(attr userns.Attr) spawner {
+	return func(argv []string) (int, error) { return userns.Start(self, argv, attr) }
+}
+
 // launch starts this program again as the stage that arg names, with the configuration c
 // and peer, a socket to talk to us through; both stay open here. Standard input, output
 // and error are passed on, and so are all other descriptors without close-on-exec.
-func launch(arg string, c *config, peer int, attr *syscall.SysProcAttr) (pid int, err error) {
+func launch(arg string, c *config, peer int, start spawner) (pid int, err error) {
 	var passed []int
 	defer func() {
 		for _, fd := range passed {
@@ -67,7 +90,9 @@ func launch(arg string, c *config, peer int, attr *syscall.SysProcAttr) (pid int
 		return n
 	}
 	d := *c
-	d.Pcap = pass(c.Pcap)
+	for _, fd := range d.descriptors() {
+		*fd = pass(*fd)
+	}
 	p := pass(peer)
 	if err != nil {
 		return 0, fmt.Errorf("pass a descriptor on: %w", err)
@@ -81,11 +106,7 @@ func launch(arg string, c *config, peer int, attr *syscall.SysProcAttr) (pid int
 	if err != nil {
 		return 0, fmt.Errorf("pass a descriptor on: %w", err)
 	}
-	return syscall.ForkExec("/proc/self/exe", []string{arg, strconv.Itoa(m), strconv.Itoa(p)}, &syscall.ProcAttr{
-		Env:   os.Environ(),
-		Files: []uintptr{0, 1, 2},
-		Sys:   attr,
-	})
+	return start([]string{arg, strconv.Itoa(m), strconv.Itoa(p)})
 }
 
 // inherit is launch's counterpart in the new process. From here on, what was passed is
@@ -106,8 +127,10 @@ func inherit(args []string) (c *config, peer int, err error) {
 	}
 	unix.Close(m)
 	unix.CloseOnExec(peer)
-	if c.Pcap >= 0 {
-		unix.CloseOnExec(c.Pcap)
+	for _, fd := range c.descriptors() {
+		if *fd >= 0 {
+			unix.CloseOnExec(*fd)
+		}
 	}
 	return c, peer, nil
 }

@@ -7,10 +7,15 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"passt/cmd/internal/conf"
 	"passt/cmd/internal/engine"
 	"passt/cmd/internal/hostinfo"
+	"passt/cmd/internal/inside"
+	"passt/cmd/internal/logx"
 	"passt/cmd/internal/netns"
+	"passt/cmd/internal/trace"
 	"passt/link"
 	"passt/link/pcap"
 	"passt/link/tap"
@@ -22,6 +27,10 @@ type engineParams struct {
 	TapFDs      []int
 	TapFeatures tap.Features
 	GuestMAC    net.HardwareAddr
+	NetNS       int            // descriptor of the guest's network namespace, 0 if it has none
+	Link        link.Device    // instead of a tap
+	Socket      engine.Socket  // the same again, if it is one
+	Clients     engine.Clients // where guests come from, if they may come and go
 	PcapFD      int
 	Log         *slog.Logger
 }
@@ -62,16 +71,42 @@ func newEngine(p engineParams) (runner, error) {
 			return nil, err
 		}
 	}
+	links := make([]link.Device, 0, 1)
 	for _, fd := range p.TapFDs {
-		var dev link.Device = tap.New(fd, p.TapFeatures)
+		links = append(links, tap.New(fd, p.TapFeatures))
+	}
+	if p.Link != nil {
+		links = append(links, p.Link)
+	}
+	if p.Options.SpliceOnly {
+		fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+		if err != nil {
+			return nil, err
+		}
+		links = append(links, engine.NewNoLink(fd))
+	}
+	for _, dev := range links {
 		if capture != nil {
 			dev = pcap.New(dev, capture, time.Now, func(err error) { p.Log.Warn(err.Error()) })
 		}
+		if p.Options.Trace {
+			dev = trace.New(dev, p.Log, logx.LevelTrace)
+		}
 		devices = append(devices, dev)
 	}
-	e, err := engine.New(engine.Params{
-		Options: p.Options, Network: p.Network, Devices: devices, GuestMAC: p.GuestMAC, Log: p.Log,
-	})
+	ep := engine.Params{
+		Options: p.Options, Network: p.Network, Devices: devices, GuestMAC: p.GuestMAC,
+		Socket: p.Socket, Clients: p.Clients, Log: p.Log,
+	}
+	if p.NetNS > 0 {
+		in, err := inside.Open(p.NetNS)
+		if err != nil {
+			return nil, err
+		}
+		unix.Close(p.NetNS)
+		ep.Inside = in
+	}
+	e, err := engine.New(ep)
 	if err != nil {
 		return nil, err
 	}

@@ -182,7 +182,7 @@ func TestUnprivileged(t *testing.T) {
 	if st, err := os.Stat("/dev/net/tun"); err != nil || st.Mode().Perm()&0o006 != 0o006 {
 		t.Skip("/dev/net/tun is not open to everybody")
 	}
-	r := pasta(t, conf.Options{}, "sh", "-c", "id -u; grep -c stub0 /proc/net/dev; exit 6")
+	r := pasta(t, conf.Options{RunAs: "65534"}, "sh", "-c", "id -u; grep -c stub0 /proc/net/dev; exit 6")
 	b, err := os.ReadFile(r.Path)
 	if err != nil {
 		t.Fatal(err)

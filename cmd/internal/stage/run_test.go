@@ -223,7 +223,7 @@ func TestSandbox(t *testing.T) {
 	if got := r.finish(t); got != 1 {
 		t.Errorf("exit status: got %d, want 1", got)
 	}
-	want := "pasta: files=0,<nil> write=open /x: read-only file system caps=[0 0] nnp=1 bits=0xef dumpable=0\n"
+	want := "pasta: files=0,<nil> write=open /x: read-only file system caps=[1024 0] nnp=1 bits=0xef dumpable=0\n"
 	if got := r.errs.String(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

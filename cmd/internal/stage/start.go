@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,14 +22,18 @@ import (
 // own grace for the command, and some more.
 const killAfter = stopGrace + time.Second
 
-// Run runs the command that o gives, or the user's shell, in new namespaces connected as
-// o says, and returns the exit status for this process: the command's, 128 + N if signal
-// N ended it, 0 if we were asked to stop, 127 or 126 if the command can't be executed,
-// and 1 for any other failure. Whatever fails is printed here, to standard error.
+// Run connects the guest that o names, and returns the exit status for this process: for a
+// command in new namespaces the command's, 128 + N if signal N ended it, or 127 or 126 if it
+// can't be executed; 0 if we were asked to stop or the guest has gone, or once all is
+// ready and the rest goes on in the background; and 1 for any other failure. Whatever fails
+// is printed here, to standard error.
 func Run(o *conf.Options) int {
-	s := &starter{c: config{Options: *o, Start: time.Now(), Pcap: -1}}
+	s := &starter{c: newConfig(o), link: guestLink{fd: -1}, userNS: -1}
 	s.log = s.c.logger()
 	code, err := s.run()
+	if !s.detached {
+		s.link.remove()
+	}
 	for _, f := range s.files {
 		f.undo()
 	}
@@ -44,7 +49,11 @@ type starter struct {
 	c     config
 	log   *slog.Logger
 	files []*hostFile // to remove again if the command never runs
-	pid   *hostFile   // --pid; nil if none
+	link  guestLink
+	pid   *hostFile // --pid; nil if none
+
+	userNS   int  // to join before the network namespace; -1 if there is none
+	detached bool // the translator goes on without us
 }
 
 func (s *starter) run() (int, error) {
@@ -79,7 +88,19 @@ func notify(c chan<- os.Signal, signals ...os.Signal) {
 // prepare does all that needs the host and can fail, before anything is created.
 func (s *starter) prepare() (err error) {
 	o := &s.c.Options
-	if s.c.Command, err = findCommand(o.Command); err != nil {
+	if err := s.openLog(); err != nil {
+		return err
+	}
+	if s.c.RunAs, err = identify(o.RunAs); err != nil {
+		return err
+	}
+	switch {
+	case s.c.joins():
+		err = s.openTarget()
+	case o.Mode == conf.ModePasta:
+		s.c.Command, err = findCommand(o.Command)
+	}
+	if err != nil {
 		return err
 	}
 	n, warnings, err := steps.resolve(o)
@@ -90,6 +111,41 @@ func (s *starter) prepare() (err error) {
 		return err
 	}
 	s.c.Network = *n
+	if err := s.createFiles(); err != nil {
+		return err
+	}
+	if o.Mode == conf.ModePasst {
+		if s.link, err = openLink(o); err != nil {
+			return err
+		}
+		s.c.Link = s.link.fd
+	}
+	s.describe()
+	return nil
+}
+
+// openLog opens the places for messages other than standard error. Our own go to the system's
+// log too only once they are the translator's, in the background.
+func (s *starter) openLog() error {
+	o := &s.c.Options
+	if o.LogFile != "" {
+		fd, err := logx.OpenFile(o.LogFile)
+		if err != nil {
+			return fmt.Errorf("--log-file %s: %w", o.LogFile, err)
+		}
+		s.c.LogFile = fd
+		s.log = s.c.logger()
+	} else if s.c.background() && !o.Debug {
+		if fd, err := logx.OpenSyslog(); err == nil { // a system without one is nothing to complain about
+			s.c.Syslog = fd
+		}
+	}
+	return nil
+}
+
+// createFiles creates the files that this process or the translator will write to.
+func (s *starter) createFiles() (err error) {
+	o := &s.c.Options
 	if o.Pcap != "" {
 		f, err := s.create("--pcap", o.Pcap, 0o600)
 		if err != nil {
@@ -98,14 +154,23 @@ func (s *starter) prepare() (err error) {
 		s.c.Pcap = f.fd
 	}
 	if o.PidFile != "" {
-		if s.pid, err = s.create("--pid", o.PidFile, 0o644); err != nil {
-			return err
-		}
+		s.pid, err = s.create("--pid", o.PidFile, 0o644)
 	}
-	if !o.Quiet {
-		steps.describe(n, logx.Stderr, o)
+	return err
+}
+
+// describe says what the guest gets, and how to connect one.
+func (s *starter) describe() {
+	o := &s.c.Options
+	if o.Quiet {
+		return
 	}
-	return nil
+	var b strings.Builder
+	steps.describe(&s.c.Network, &b, o)
+	s.link.describe(&b, o)
+	for line := range strings.Lines(b.String()) {
+		s.log.Info(line)
+	}
 }
 
 // launchTranslator starts the translator stage; sock leads to it.
@@ -115,22 +180,55 @@ func (s *starter) launchTranslator() (pid, sock int, err error) {
 		return 0, -1, err
 	}
 	defer unix.Close(theirs)
-	pid, err = launch(argTranslator, &s.c, theirs, &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWPID,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
-	})
+	d := s.c
+	d.RunAs.Change = false // being started in another user namespace does it
+	arg, start, explain := argTranslator, s.inNew(), explainNew
+	switch {
+	case s.c.joins():
+		if d.NS, err = s.launchInTarget(); err != nil {
+			return 0, -1, err
+		}
+		defer unix.Close(d.NS)
+		start, explain = s.inTarget(), explainJoin
+		d.Target.FD = -1 // it comes with the tap
+		d.RunAs.Change = s.c.RunAs.Change && s.userNS < 0
+	case s.c.Options.Mode == conf.ModePasst:
+		arg = argGuest
+	}
+	pid, err = launch(arg, &d, theirs, start)
 	if err != nil {
 		unix.Close(sock)
-		return 0, -1, fmt.Errorf("create a user namespace: %w", explainNamespaces(err, readSysctl))
+		return 0, -1, explain(err)
 	}
 	if s.c.Pcap >= 0 {
 		unix.Close(s.c.Pcap)
 	}
+	s.c.Target.Close()
 	return pid, sock, nil
 }
 
-// supervise passes on signals until the translator is gone, and returns the exit status.
+// inNew is the spawner of a translator in a user namespace of its own, in which it is user 0
+// whoever that is outside.
+func (s *starter) inNew() spawner {
+	id := s.c.RunAs
+	attr := &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWPID,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: id.UID, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: id.GID, Size: 1}},
+	}
+	if id.Change {
+		attr.GidMappingsEnableSetgroups = true
+		attr.Credential = &syscall.Credential{} // user 0, group 0, no other groups
+	}
+	return forked(attr)
+}
+
+func explainNew(err error) error {
+	return fmt.Errorf("create a user namespace: %w", explainNamespaces(err, readSysctl))
+}
+
+// supervise passes on signals until the translator is gone, or ready for the background, and
+// returns the exit status.
 func (s *starter) supervise(pid, sock int, sigs <-chan os.Signal) (int, error) {
 	msgs := make(chan message)
 	go func() {
@@ -159,15 +257,28 @@ func (s *starter) supervise(pid, sock int, sigs <-chan os.Signal) (int, error) {
 			if open = ok; ok {
 				last = m
 			}
-			if ok && m.Kind == kindReady {
-				s.ready()
+			if !ok || m.Kind != kindReady || stopped {
+				continue
+			}
+			if !s.c.background() {
+				s.ready(os.Getpid())
+			} else if s.ready(pid); s.detach(sock) {
+				return 0, nil
 			}
 		}
 	}
-	ws := wait(pid)
+	return s.verdict(last, wait(pid), stopped)
+}
+
+// verdict is the exit status after the end of the translator, whose last message is given.
+func (s *starter) verdict(last message, ws unix.WaitStatus, stopped bool) (int, error) {
 	switch {
+	case stopped && s.c.background():
+		return 0, errors.New("stopped by a signal before all was ready")
 	case stopped:
 		return 0, nil
+	case last.Kind == kindExit && s.c.background():
+		return 0, errors.New("the namespace went before all was ready")
 	case last.Kind == kindExit:
 		return last.Code, nil
 	case last.Kind == kindFailed:
@@ -176,48 +287,25 @@ func (s *starter) supervise(pid, sock int, sigs <-chan os.Signal) (int, error) {
 	return 0, fmt.Errorf("the translator process ended unexpectedly (%s)", describeStatus(ws))
 }
 
-// ready is called once the command runs, connected.
-func (s *starter) ready() {
+// ready is called once all is connected, with the number of the process that stays.
+func (s *starter) ready(pid int) {
 	if s.pid != nil {
-		if _, err := unix.Write(s.pid.fd, []byte(strconv.Itoa(os.Getpid())+"\n")); err != nil {
+		if _, err := unix.Write(s.pid.fd, []byte(strconv.Itoa(pid)+"\n")); err != nil {
 			s.log.Warn(fmt.Sprintf("--pid %s: %v", s.pid.path, err))
 		}
 		unix.Close(s.pid.fd)
 	}
 	s.files = nil // they are to stay now
-	// From here on, this process only waits: give back what finding the host's network took.
-	debug.FreeOSMemory()
+	if !s.c.background() {
+		// From here on, this process only waits: give back what finding the host's network took.
+		debug.FreeOSMemory()
+	}
 }
 
-// hostFile is a file of the host that we write to.
-type hostFile struct {
-	path    string
-	fd      int
-	created bool // it did not exist before
-}
-
-// create opens the file at path for writing, empty. option is for messages.
-func (s *starter) create(option, path string, mode uint32) (*hostFile, error) {
-	const flags = unix.O_WRONLY | unix.O_CLOEXEC | unix.O_CREAT | unix.O_NOCTTY
-	f := &hostFile{path: path, created: true}
-	var err error
-	f.fd, err = unix.Open(path, flags|unix.O_EXCL, mode)
-	if err == unix.EEXIST {
-		f.created = false
-		f.fd, err = unix.Open(path, flags|unix.O_TRUNC, mode)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: can't open the file for writing: %w", option, path, err)
-	}
-	s.files = append(s.files, f)
-	return f, nil
-}
-
-// undo removes the file if we created it.
-func (f *hostFile) undo() {
-	if f.created {
-		_ = unix.Unlink(f.path) // best effort, after another failure
-	}
+// detach lets the translator go on alone, and says whether it is there to do so.
+func (s *starter) detach(sock int) bool {
+	s.detached = send(sock, message{Kind: kindDetach}) == nil
+	return s.detached
 }
 
 // wait waits for the child pid.

@@ -6,11 +6,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"passt/cmd/internal/netns"
 	"passt/cmd/internal/sandbox"
 )
 
@@ -26,9 +28,11 @@ type translator struct {
 	pid    int // of the namespace stage and then the command, in our PID namespace
 	status procStatus
 
-	engine runner               // nil until set-up is done
-	gone   chan unix.WaitStatus // the command's, or the namespace stage's
-	ended  chan error           // the engine's
+	engine   runner               // nil until set-up is done
+	gone     chan unix.WaitStatus // the command's, or the namespace stage's
+	left     chan struct{}        // a namespace that existed has ended
+	ended    chan error           // the engine's
+	detached atomic.Bool          // the start stage has gone, and we are in the background
 }
 
 // translate is the translator stage. It returns the exit status.
@@ -37,6 +41,7 @@ func translate(c *config, start int) int {
 	t := &translator{
 		c: c, log: c.logger(), start: start,
 		gone:  make(chan unix.WaitStatus, 1),
+		left:  make(chan struct{}),
 		ended: make(chan error, 1),
 	}
 	stop := t.stopRequests()
@@ -71,25 +76,38 @@ func (t *translator) fail(err error) int {
 }
 
 // stopRequests returns a channel that is closed when we are to stop: at SIGTERM, and when
-// the start stage says so or is gone. Signals that a terminal sends to all processes of
-// its foreground are left to the start stage.
+// the start stage says so or is gone, unless it has said before that we go on without it.
+// Signals that a terminal sends to all processes of its foreground are left to the start
+// stage, but not in the background, where only we can be meant.
 func (t *translator) stopRequests() <-chan struct{} {
 	stop := make(chan struct{})
-	term := make(chan os.Signal, 1)
-	notify(term, unix.SIGTERM)
-	notify(make(chan os.Signal, 1), unix.SIGINT, unix.SIGHUP, unix.SIGQUIT) // nobody reads it
+	sigs := make(chan os.Signal, 1)
+	notify(sigs, unix.SIGTERM)
+	terminal := make(chan os.Signal, 1)
+	if t.c.background() {
+		if _, err := unix.Setsid(); err != nil {
+			t.log.Debug("start a session", "error", err)
+		}
+		terminal = sigs
+	}
+	notify(terminal, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT)
 	eof := make(chan struct{})
 	go func() {
 		for {
-			if _, _, err := recv(t.start); err != nil {
+			m, _, err := recv(t.start)
+			if err != nil {
 				close(eof)
+				return
+			}
+			if m.Kind == kindDetach {
+				t.detach()
 				return
 			}
 		}
 	}()
 	go func() {
 		select {
-		case <-term:
+		case <-sigs:
 		case <-eof:
 		}
 		close(stop)
@@ -97,16 +115,35 @@ func (t *translator) stopRequests() <-chan struct{} {
 	return stop
 }
 
-// setUp starts the namespace stage and the engine, closes the sandbox and lets the
-// command go. The order matters: whatever needs the host's files comes before the sandbox,
-// and the command only runs when it is connected.
+// detach lets go of standard error, the last thing of the caller's that we had.
+func (t *translator) detach() {
+	t.detached.Store(true)
+	// Standard output is /dev/null already, and the sandbox has no other.
+	if err := unix.Dup3(1, 2, 0); err != nil {
+		t.log.Warn("let go of standard error", "error", err)
+	}
+	t.log.Debug("in the background")
+}
+
+// setUp gets the tap from the namespace stage, builds the engine, closes the sandbox and lets
+// the command go, if there is one. The order matters: whatever needs the host's files comes
+// before the sandbox, and the command only runs when it is connected.
 func (t *translator) setUp() (runner, error) {
-	if err := t.launchNamespace(); err != nil {
-		return nil, err
+	if t.ns = t.c.NS; t.ns < 0 {
+		if err := t.launchNamespace(); err != nil {
+			return nil, err
+		}
 	}
 	// While the namespace stage starts, there is time.
 	if err := letGo(); err != nil {
 		t.log.Debug(err.Error()) // somebody waits for an end of file for longer, at worst
+	}
+	// One that was started in a user namespace of its own, or after joining another, has
+	// changed its user by that already.
+	if id := t.c.RunAs; id.Change {
+		if err := sandbox.SetUser(id.UID, id.GID); err != nil {
+			return nil, err
+		}
 	}
 	m, fds, err := t.hear(kindConfigured)
 	if err != nil {
@@ -118,22 +155,52 @@ func (t *translator) setUp() (runner, error) {
 	t.c.Network.IfName = m.IfName
 	engine, err := steps.newEngine(engineParams{
 		Options: &t.c.Options, Network: &t.c.Network,
-		TapFDs: fds, TapFeatures: m.Features, GuestMAC: m.MAC, PcapFD: t.c.Pcap, Log: t.log,
+		TapFDs: fds[:m.Taps], TapFeatures: m.Features, GuestMAC: m.MAC, NetNS: fds[m.Taps], PcapFD: t.c.Pcap, Log: t.log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	t.status = openStatus(m.PID)
-	if err := sandbox.Enter(); err != nil {
+	if m.PID != 0 {
+		t.status = openStatus(m.PID)
+	}
+	if err := t.enterSandbox(); err != nil {
 		return nil, err
 	}
 	t.log.Debug("everything is open and the sandbox closed")
 	go func() { t.ended <- engine.Run() }()
-	if err := t.letCommandGo(); err != nil {
+	if t.c.joins() {
+		if err := t.watch(m.Watch, fds[m.Taps+1:]); err != nil {
+			return nil, err
+		}
+	} else if err := t.letCommandGo(); err != nil {
 		return nil, err
 	}
-	t.log.Debug("the command runs", "interface", m.IfName, "pid", m.PID)
+	t.log.Debug("the namespace is connected", "interface", m.IfName)
 	return engine, send(t.start, message{Kind: kindReady})
+}
+
+// enterSandbox closes the sandbox. Ports below 1024 of the namespace may be bound later on:
+// the right to do so is worth nothing outside of it, unless it was there before.
+func (t *translator) enterSandbox() error {
+	return sandbox.Enter(sandbox.Config{Keep: []int{unix.CAP_NET_BIND_SERVICE}, ChrootFallback: t.c.Options.ChrootFallback})
+}
+
+// watch waits for the end of a namespace that existed: of w, with the descriptors fds, if the
+// namespace stage opened it.
+func (t *translator) watch(w *netns.Watch, fds []int) error {
+	if w == nil {
+		w = &t.c.Target.Watch
+	} else if err := w.Receive(fds); err != nil {
+		return err
+	}
+	go func() {
+		if err := w.Wait(); err != nil {
+			t.log.Warn("the end of the namespace will not be noticed", "error", err)
+			return
+		}
+		close(t.left)
+	}()
+	return nil
 }
 
 // letCommandGo has the namespace stage execute the command, and waits until it has.
@@ -160,9 +227,9 @@ func (t *translator) launchNamespace() error {
 	}
 	defer unix.Close(theirs)
 	t.ns = ours
-	t.pid, err = launch(argNamespace, t.c, theirs, &syscall.SysProcAttr{
+	t.pid, err = launch(argNamespace, t.c, theirs, forked(&syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
-	})
+	}))
 	if err != nil {
 		return fmt.Errorf("create a network namespace: %w", explainNamespaces(err, readSysctl))
 	}
@@ -175,14 +242,16 @@ func (t *translator) launchNamespace() error {
 func (t *translator) hear(k kind) (message, []int, error) {
 	m, fds, err := recv(t.ns)
 	switch {
+	case err == io.EOF && t.pid == 0:
+		return m, nil, errors.New("the namespace process ended unexpectedly")
 	case err == io.EOF:
 		return m, nil, fmt.Errorf("the namespace process ended unexpectedly (%s)", describeStatus(<-t.gone))
 	case err != nil:
 		return m, nil, fmt.Errorf("wait for the namespace process: %w", err)
 	case m.Kind == kindFailed:
 		return m, nil, &exitError{m.Code, errors.New(m.Text)}
-	case m.Kind != k:
-		return m, nil, fmt.Errorf("the namespace process said %q, not %q", m.Kind, k)
+	case m.Kind != k || len(fds) <= m.Taps:
+		return m, nil, fmt.Errorf("the namespace process said %q with %d descriptors, not %q", m.Kind, len(fds), k)
 	}
 	return m, fds, nil
 }
@@ -192,8 +261,11 @@ func (t *translator) supervise(stop <-chan struct{}) int {
 	select {
 	case ws := <-t.gone:
 		return t.exit(shellStatus(ws))
+	case <-t.left:
+		t.log.Debug("the namespace is gone")
+		return t.exit(0)
 	case <-stop:
-		t.engine.Stop() // ports are free from here on
+		t.stopEngine()
 		t.terminate()
 		return t.exit(0)
 	case err := <-t.ended:
@@ -202,6 +274,8 @@ func (t *translator) supervise(stop <-chan struct{}) int {
 		select {
 		case ws := <-t.gone:
 			return t.exit(shellStatus(ws))
+		case <-t.left:
+			return t.exit(0)
 		case <-time.After(stopGrace):
 		}
 		if err == nil {
@@ -212,10 +286,21 @@ func (t *translator) supervise(stop <-chan struct{}) int {
 	}
 }
 
+// stopEngine frees the ports, and leaves no worse way to end this process than SIGTERM: in the
+// background, nobody else is there to kill it.
+func (t *translator) stopEngine() {
+	hung := time.AfterFunc(killAfter, func() { os.Exit(exitFailure) })
+	t.engine.Stop()
+	hung.Stop()
+}
+
 // exit tells the start stage that this was a regular end, with the status code.
 func (t *translator) exit(code int) int {
 	if t.engine != nil {
-		t.engine.Stop() // the ports are free before anybody hears that we are done
+		t.stopEngine() // before anybody hears that we are done
+	}
+	if t.detached.Load() {
+		return code
 	}
 	if err := send(t.start, message{Kind: kindExit, Code: code}); err != nil {
 		t.log.Debug("report the exit status", "error", err)
@@ -225,6 +310,9 @@ func (t *translator) exit(code int) int {
 
 // terminate ends the command and with it everything in its namespaces.
 func (t *translator) terminate() {
+	if t.pid == 0 {
+		return // it is not ours
+	}
 	// The first process of a PID namespace does not get a signal that it has no handler for.
 	if t.status.handles(unix.SIGTERM) {
 		_ = unix.Kill(t.pid, unix.SIGTERM) // it may be gone, here and below

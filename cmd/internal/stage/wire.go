@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"passt/cmd/internal/netns"
 	"passt/link/tap"
 )
 
@@ -15,10 +16,11 @@ import (
 type kind string
 
 const (
-	kindConfigured kind = "configured" // namespace → translator: the tap is up; its queues come with it
+	kindConfigured kind = "configured" // namespace → translator: the namespace is set up; the tap's queues and the network namespace come with it
 	kindGo         kind = "go"         // translator → namespace: become the command
 	kindFailed     kind = "failed"     // upwards: it did not work; Text says why, Code is the exit status
-	kindReady      kind = "ready"      // translator → start: the command runs, connected
+	kindReady      kind = "ready"      // translator → start: all is connected, and the command runs
+	kindDetach     kind = "detach"     // start → translator: the first process goes now; stay, in the background
 	kindExit       kind = "exit"       // translator → start: the command is gone; Code is the exit status
 )
 
@@ -34,6 +36,8 @@ type message struct {
 	MAC      net.HardwareAddr `json:",omitempty"` // and its hardware address
 	Features tap.Features     `json:",omitzero"`
 	Warnings []string         `json:",omitempty"`
+	Taps     int              `json:",omitempty"` // descriptors of the tap; that of the network namespace follows
+	Watch    *netns.Watch     `json:",omitempty"` // of the namespace, if it could not be opened before; its descriptors follow
 }
 
 func failed(code int, err error) message {

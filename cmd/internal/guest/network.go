@@ -1,0 +1,178 @@
+package guest
+
+// The interface in the guest: made ready always, and configured with --config-net, IPv4 by
+// DHCP and IPv6 by the kernel, from router advertisements.
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// txQueueLen is the queue of the interface, in packets: what waits while the host is slow. A
+// tap drops what does not fit, silently, so there is room for a window of TCP in the
+// segments of a small MTU.
+const txQueueLen = 8192
+
+// network is the interface and what happens to it while a connection lasts.
+type network struct {
+	c    *Config
+	name string
+	stop context.CancelFunc // ends the DHCP client; nil if none runs
+}
+
+// prepare sets what does not depend on the host.
+func (n *network) prepare() error {
+	l, err := netlink.LinkByName(n.name)
+	if err != nil {
+		return fmt.Errorf("look up interface %s: %w", n.name, err)
+	}
+	mtu := n.c.MTU
+	if mtu == 0 {
+		mtu = DefaultMTU
+	}
+	if err := netlink.LinkSetMTU(l, mtu); err != nil {
+		return fmt.Errorf("set the MTU of %s to %d: %w", n.name, mtu, err)
+	}
+	if err := netlink.LinkSetTxQLen(l, txQueueLen); err != nil {
+		n.c.Log.Debug("set the queue length", "error", err)
+	}
+	if !n.c.ConfigNet {
+		return nil
+	}
+	// Addresses by router advertisements, even where the guest forwards packets itself. What
+	// a kernel without IPv6 does not have is not missed.
+	for _, s := range [][2]string{{"disable_ipv6", "0"}, {"accept_ra", "2"}, {"autoconf", "1"}} {
+		_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+n.name+"/"+s[0], []byte(s[1]), 0)
+	}
+	return nil
+}
+
+// connected brings the interface up and starts the DHCP client.
+func (n *network) connected() {
+	ctx, cancel := context.WithCancel(context.Background())
+	n.stop = cancel
+	go func() {
+		if err := n.configure(ctx); err != nil && ctx.Err() == nil {
+			n.c.Log.Error("configure the interface", "name", n.name, "error", err)
+		}
+	}()
+}
+
+// disconnected ends the DHCP client. What it has configured stays.
+func (n *network) disconnected() {
+	if n.stop != nil {
+		n.stop()
+		n.stop = nil
+	}
+}
+
+// Times of the DHCP client.
+const (
+	askEvery  = 2 * time.Second
+	askTimes  = 3
+	askPause  = 10 * time.Second // between two series of requests
+	leastHalf = 30 * time.Second // between two requests for the same lease
+)
+
+// configure keeps a lease until ctx ends.
+func (n *network) configure(ctx context.Context) error {
+	l, err := netlink.LinkByName(n.name)
+	if err != nil {
+		return err
+	}
+	if err := netlink.LinkSetUp(l); err != nil {
+		return fmt.Errorf("bring it up: %w", err)
+	}
+	first := true
+	for ctx.Err() == nil {
+		pause := askPause
+		ack, err := n.ask(ctx)
+		switch {
+		case err != nil:
+			n.c.Log.Debug("no lease", "error", err)
+		default:
+			if err := n.apply(l, ack); err != nil {
+				return err
+			}
+			if first {
+				n.c.Log.Info("got a lease", "address", ack.YourIPAddr, "router", ack.Router(), "DNS", ack.DNS())
+				first = false
+			}
+			pause = max(ack.IPAddressLeaseTime(time.Hour)/2, leastHalf)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	return nil
+}
+
+// ask asks for a lease.
+func (n *network) ask(ctx context.Context) (*dhcpv4.DHCPv4, error) {
+	client, err := nclient4.New(n.name, nclient4.WithTimeout(askEvery), nclient4.WithRetry(askTimes))
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	lease, err := client.Request(ctx, dhcpv4.WithRequestedOptions(
+		dhcpv4.OptionSubnetMask, dhcpv4.OptionRouter, dhcpv4.OptionDomainNameServer, dhcpv4.OptionInterfaceMTU,
+		dhcpv4.OptionClasslessStaticRoute, dhcpv4.OptionDNSDomainSearchList))
+	if err != nil {
+		return nil, err
+	}
+	return lease.ACK, nil
+}
+
+// apply configures the interface as ack says.
+func (n *network) apply(l netlink.Link, ack *dhcpv4.DHCPv4) error {
+	if mtu := ack.Options.Get(dhcpv4.OptionInterfaceMTU); len(mtu) == 2 && n.c.MTU == 0 {
+		if err := netlink.LinkSetMTU(l, int(binary.BigEndian.Uint16(mtu))); err != nil {
+			n.c.Log.Warn("set the MTU", "error", err)
+		}
+	}
+	mask := ack.SubnetMask()
+	if mask == nil {
+		mask = ack.YourIPAddr.DefaultMask()
+	}
+	addr := &net.IPNet{IP: ack.YourIPAddr, Mask: mask}
+	if err := netlink.AddrReplace(l, &netlink.Addr{IPNet: addr}); err != nil {
+		return fmt.Errorf("set the address %s: %w", addr, err)
+	}
+	if routes := ack.ClasslessStaticRoute(); len(routes) > 0 { // they replace the router (RFC 3442)
+		for _, r := range routes {
+			n.route(l, r.Dest, r.Router)
+		}
+		return nil
+	}
+	for _, router := range ack.Router() {
+		if !addr.Contains(router) {
+			n.route(l, &net.IPNet{IP: router, Mask: net.CIDRMask(32, 32)}, net.IPv4zero)
+		}
+		n.route(l, &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}, router)
+		break
+	}
+	return nil
+}
+
+// route sets a route, on the link itself if router is zero. One that can't be set is left
+// out.
+func (n *network) route(l netlink.Link, dst *net.IPNet, router net.IP) {
+	r := &netlink.Route{LinkIndex: l.Attrs().Index, Dst: dst, Gw: router, Protocol: unix.RTPROT_DHCP}
+	if router.IsUnspecified() {
+		r.Gw, r.Scope = nil, netlink.SCOPE_LINK
+	}
+	if err := netlink.RouteReplace(r); err != nil {
+		n.c.Log.Warn(strings.TrimSpace(fmt.Sprintf("set the route to %s: %v", dst, err)))
+	}
+}
