@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"passt/cmd/internal/conf"
 	"passt/cmd/internal/guest"
@@ -55,7 +55,7 @@ func (p *program) guestCommand(code *int) *cobra.Command {
 // runGuest returns the exit status.
 func runGuest(c guest.Config) int {
 	sigs := make(chan os.Signal, 1)
-	signal.Notify(sigs, unix.SIGTERM, unix.SIGINT)
+	signal.Notify(sigs, syscall.SIGTERM, syscall.SIGINT)
 	failed := make(chan error, 1)
 	go func() { failed <- guest.Run(c) }()
 	select {

@@ -16,8 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"passt/cmd/internal/conf"
 	"passt/cmd/internal/logx"
@@ -94,7 +93,7 @@ func (p *program) printVersion(mode conf.Mode) error {
 // output returns the exit status of printing to standard output with the result err. A
 // reader that went away has read enough.
 func (p *program) output(log *slog.Logger, err error) int {
-	if err != nil && !errors.Is(err, unix.EPIPE) {
+	if err != nil && !errors.Is(err, syscall.EPIPE) {
 		log.Error(fmt.Sprintf("write to standard output: %v", err))
 		return 1
 	}

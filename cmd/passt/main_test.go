@@ -6,9 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"passt/cmd/internal/conf"
 	"passt/cmd/internal/stage"
@@ -94,11 +93,11 @@ func TestOutputFails(t *testing.T) {
 		err  error
 		code int
 	}{
-		{"reader gone", unix.EPIPE, 0},
-		{"disk full", unix.ENOSPC, 1},
+		{"reader gone", syscall.EPIPE, 0},
+		{"disk full", syscall.ENOSPC, 1},
 		{"unknown", errors.New("unknown"), 1},
 	} {
-		p := &program{stdout: failing{tt.err}, stderr: failing{unix.EPIPE}}
+		p := &program{stdout: failing{tt.err}, stderr: failing{syscall.EPIPE}}
 		if code := p.main([]string{"pasta", "--help"}); code != tt.code {
 			t.Errorf("%s: got status %d, want %d", tt.name, code, tt.code)
 		}

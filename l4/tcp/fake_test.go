@@ -117,7 +117,6 @@ type fakeSock struct {
 type fakeSockets struct {
 	socks   []*fakeSock // by descriptor
 	dialErr syscall.Errno
-	mods    int
 	sends   int
 	count   bool // only count what is sent
 }

@@ -94,13 +94,14 @@ var rules = []rule{
 	{"x/sys only in link, l4/sock, l4/splice and cmd/internal", eachImport(func(f *file, imp string) bool {
 		return under(imp, "golang.org/x/sys") && !f.test() && !under(f.dir, "link", "l4/sock", "l4/splice", "cmd/internal")
 	})},
-	{"unsafe only in link/sys", eachImport(func(f *file, imp string) bool {
-		return imp == "unsafe" && !f.test() && !under(f.dir, "link/sys")
+	// cmd/internal/userns has to fork by itself, with one thread and no stack to grow.
+	{"unsafe only in link/sys and cmd/internal/userns", eachImport(func(f *file, imp string) bool {
+		return imp == "unsafe" && !f.test() && !under(f.dir, "link/sys", "cmd/internal/userns")
 	})},
-	{"raw system calls only in link/sys", eachUse(func(f *file, use string) bool {
+	{"raw system calls only in link/sys and cmd/internal/userns", eachUse(func(f *file, use string) bool {
 		name := path.Ext(use)
 		pkg := strings.TrimSuffix(use, name)
-		return (pkg == "syscall" || pkg == "golang.org/x/sys/unix") && slices.Contains(rawCalls, name[1:]) && !f.test() && !under(f.dir, "link/sys")
+		return (pkg == "syscall" || pkg == "golang.org/x/sys/unix") && slices.Contains(rawCalls, name[1:]) && !f.test() && !under(f.dir, "link/sys", "cmd/internal/userns")
 	})},
 	{"no layer takes the time: it is passed in", eachUse(func(f *file, use string) bool {
 		return slices.Contains(clocks, use) && !f.test() && under(f.dir, "link", "l2", "l3", "l4", "nat")

@@ -3,6 +3,7 @@ package stage
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -146,8 +147,9 @@ func TestIgnoredHangup(t *testing.T) {
 	if got := r.finish(t); got != 0 {
 		t.Errorf("exit status %d", got)
 	}
-	if got, want := r.out.String(), "up\nSigIgn:\t0000000000000001\ndone\n"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	// What else is ignored depends on where the tests run.
+	if got := r.out.String(); !regexp.MustCompile(`^up\nSigIgn:\t[0-9a-f]{15}[13579bdf]\ndone\n$`).MatchString(got) {
+		t.Errorf("got %q", got)
 	}
 }
 
