@@ -81,7 +81,8 @@ func findCommand(words []string) (command, error) {
 		if err == nil {
 			return c, nil
 		}
-		if errors.Is(err, unix.EACCES) {
+		// A folder that we may not search says nothing of what is in it.
+		if errors.Is(err, unix.EACCES) && unix.Access(c.Path, unix.F_OK) == nil {
 			found = err // better than "not found", unless there is another one further on
 		}
 	}
