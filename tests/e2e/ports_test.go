@@ -220,7 +220,7 @@ func TestLowPortIsRefusedClearly(t *testing.T) {
 func TestForwardedSource(t *testing.T) {
 	// A server inside sees a remote client's own address; a client on the host's loopback appears as the gateway.
 	needsPasta(t)
-	in := start(t, "--config-net", "-t", "8001")
+	in := start(t, "--config-net", "--no-splice", "-t", "8001")
 	serveOn(t, in.ns, endpoint("", 8001), func(c *net.TCPConn) {
 		answerEach(c, []byte(c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap().String()))
 	})
