@@ -142,12 +142,9 @@ func CheckPing() error {
 	if m, err := os.ReadFile("/proc/self/gid_map"); err == nil {
 		gid = outerID(string(m), gid)
 	}
-	now := ""
-	if b, err := os.ReadFile("/proc/sys/net/ipv4/ping_group_range"); err == nil {
-		now = fmt.Sprintf(" (now %q)", strings.Join(strings.Fields(string(b)), " "))
-	}
-	return fmt.Errorf("ping will not work: net.ipv4.ping_group_range%s does not include group %d; to mend it, run as root: "+
-		`sysctl -w net.ipv4.ping_group_range="0 %d"`, now, gid, gid)
+	// What the range is now can't be told: from inside a user namespace it reads as nonsense.
+	return fmt.Errorf("ping will not work: net.ipv4.ping_group_range does not include group %d; to mend it, run as root: "+
+		`sysctl -w net.ipv4.ping_group_range="0 %d"`, gid, gid)
 }
 
 // outerID translates an ID of this user namespace to one of the namespace above by the

@@ -53,6 +53,9 @@ func outside(pasta string, options []string) error {
 	if err != nil {
 		return err
 	}
+	if st, err := os.Stat("/dev/net/tun"); err == nil && os.Geteuid() == 0 && st.Mode().Perm()&0o006 != 0o006 {
+		options = append(options, "--runas", "0") // nobody, which root becomes, may not open it
+	}
 	args := slices.Concat([]string{"--config-net"}, options, []string{"--", self, "-inside", port})
 	fmt.Println("$", pasta, strings.Join(args, " "))
 	cmd := exec.Command(pasta, args...)
