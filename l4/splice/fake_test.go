@@ -42,7 +42,6 @@ type fakes struct {
 	connectErr syscall.Errno
 	dst        inet.Endpoint
 	out        bool
-	events     map[int]uint32
 	rearmed    int
 	refs       map[int]sock.Ref
 }

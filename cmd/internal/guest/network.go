@@ -155,12 +155,11 @@ func (n *network) apply(l netlink.Link, ack *dhcpv4.DHCPv4) error {
 		}
 		return nil
 	}
-	for _, router := range ack.Router() {
-		if !addr.Contains(router) {
-			n.route(l, &net.IPNet{IP: router, Mask: net.CIDRMask(32, 32)}, net.IPv4zero)
+	if routers := ack.Router(); len(routers) > 0 {
+		if !addr.Contains(routers[0]) {
+			n.route(l, &net.IPNet{IP: routers[0], Mask: net.CIDRMask(32, 32)}, net.IPv4zero)
 		}
-		n.route(l, &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}, router)
-		break
+		n.route(l, &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}, routers[0])
 	}
 	return nil
 }

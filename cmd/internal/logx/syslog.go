@@ -80,4 +80,4 @@ func SyslogHead(name string, pid int) func([]byte, time.Time, slog.Level) []byte
 
 // LoadZone reads the local time zone. It belongs before a sandbox without files; the
 // package time would look for the zone at the first line.
-func LoadZone() { time.Now().Zone() }
+func LoadZone() { _ = time.Now().Format(time.Stamp) }

@@ -60,7 +60,7 @@ func parse(args []string) (path string, fd int, argv []string, err error) {
 		path, args = args[1], args[2:]
 	}
 	if len(args) < 2 {
-		return "", 0, nil, errors.New("usage: " + Usage)
+		return "", 0, nil, fmt.Errorf("a descriptor and a command are needed; usage: %s", Usage)
 	}
 	if fd, err = strconv.Atoi(args[0]); err != nil || fd < 0 {
 		return "", 0, nil, fmt.Errorf("%q is no number of a descriptor; usage: %s", args[0], Usage)

@@ -71,7 +71,7 @@ func nobody() (uid, gid int) {
 func lookUp(s string) (uid, gid int, err error) {
 	name, group, hasGroup := strings.Cut(s, ":")
 	var u *user.User
-	if uid, err = strconv.Atoi(name); err == nil {
+	if _, err = strconv.Atoi(name); err == nil {
 		if u, err = user.LookupId(name); err != nil {
 			u = &user.User{Uid: name, Gid: name} // a number needs no entry
 		}
