@@ -1,0 +1,163 @@
+package sock
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"passt/l3/inet"
+)
+
+// tcpPair is a socket of t's, dialled to a peer of the test.
+func tcpPair(t *testing.T, s *TCP) (fd int, peer *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	at := l.Addr().(*net.TCPAddr).AddrPort()
+	dst := inet.Endpoint{Addr: inet.FromNetip(at.Addr()), Port: at.Port()}
+	fd, e := s.Dial(&dst, true, 0)
+	if e != 0 {
+		t.Fatal(e)
+	}
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return fd, c.(*net.TCPConn)
+}
+
+// eventually repeats f until it no longer says EAGAIN.
+func eventually(t *testing.T, f func() (int, syscall.Errno)) (int, syscall.Errno) {
+	t.Helper()
+	for end := time.Now().Add(time.Second); ; time.Sleep(time.Millisecond) {
+		n, e := f()
+		if e != syscall.EAGAIN || time.Now().After(end) {
+			return n, e
+		}
+	}
+}
+
+// TestPeek walks through a receive queue, with SO_PEEK_OFF and without.
+func TestPeek(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		off  bool
+	}{{"SO_PEEK_OFF", true}, {"older kernels", false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := NewTCP(Outbound{}, Outbound{})
+			if tt.off && !s.peekOff {
+				t.Skip("this kernel has no SO_PEEK_OFF for TCP")
+			}
+			if !tt.off {
+				s.peekOff, s.scratch = false, make([]byte, scratchLen)
+			}
+			fd, peer := tcpPair(t, s)
+			defer s.End(fd, Orderly)
+			a, b := make([]byte, 3), make([]byte, 4)
+			peek := func(skip int, moved bool, want string, wantErr syscall.Errno) {
+				t.Helper()
+				clear(a)
+				clear(b)
+				n, e := s.Peek(fd, skip, moved, [][]byte{a, b})
+				if wantErr == 0 {
+					n, e = eventually(t, func() (int, syscall.Errno) { return n, e })
+				}
+				got := string(append(append([]byte(nil), a...), b...)[:max(n, 0)])
+				if e != wantErr || got != want {
+					t.Fatalf("peek at %d: %q, %v; want %q, %v", skip, got, e, want, wantErr)
+				}
+			}
+			peer.Write([]byte("0123456789"))
+			time.Sleep(20 * time.Millisecond)
+			peek(0, false, "0123456", 0)
+			peek(7, false, "789", 0)
+			peek(10, false, "", syscall.EAGAIN)
+			peek(2, true, "2345678", 0)
+			s.Discard(fd, 4)
+			peek(5, false, "9", 0)
+			peek(0, true, "456789", 0)
+			peer.CloseWrite()
+			time.Sleep(20 * time.Millisecond)
+			peek(6, false, "", 0)
+		})
+	}
+}
+
+func TestRoom(t *testing.T) {
+	s := NewTCP(Outbound{}, Outbound{})
+	fd, peer := tcpPair(t, s)
+	defer s.End(fd, Orderly)
+	peer.SetReadBuffer(4096)
+	size, taken, payload := s.Room(fd)
+	if size <= 0 || taken != 0 || payload != 0 {
+		t.Errorf("an empty socket: %d of %d taken by %d", taken, size, payload)
+	}
+	buf := make([]byte, 64<<10)
+	sent := 0
+	for {
+		n, e := s.Send(fd, [][]byte{buf[:1000], buf[1000:]})
+		if e == syscall.EAGAIN {
+			break
+		}
+		if e != 0 {
+			t.Fatal(e)
+		}
+		sent += n
+	}
+	size, taken, payload = s.Room(fd)
+	if taken < size || payload <= 0 || payload > taken || payload > sent {
+		t.Errorf("a full socket: %d of %d taken by %d, %d sent", taken, size, payload, sent)
+	}
+}
+
+func TestEndings(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		how  Ending
+		want error
+	}{{"half", Half, io.EOF}, {"orderly", Orderly, io.EOF}, {"abort", Abort, syscall.ECONNRESET}} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := NewTCP(Outbound{}, Outbound{})
+			fd, peer := tcpPair(t, s)
+			s.End(fd, tt.how)
+			if tt.how == Half {
+				defer s.End(fd, Orderly)
+			}
+			peer.SetReadDeadline(time.Now().Add(time.Second))
+			if _, err := peer.Read(make([]byte, 1)); !errors.Is(err, tt.want) {
+				t.Errorf("the peer saw %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().(*net.TCPAddr).AddrPort()
+	l.Close()
+	s := NewTCP(Outbound{}, Outbound{})
+	dst := inet.Endpoint{Addr: inet.FromNetip(at.Addr()), Port: at.Port()}
+	fd, e := s.Dial(&dst, true, 0)
+	if e == 0 {
+		defer s.End(fd, Orderly)
+		_, e = eventually(t, func() (int, syscall.Errno) {
+			if e := s.Err(fd); e != 0 {
+				return 0, e
+			}
+			return 0, syscall.EAGAIN
+		})
+	}
+	if e != syscall.ECONNREFUSED {
+		t.Errorf("got %v", e)
+	}
+}
