@@ -63,6 +63,9 @@ type Stack struct {
 	Stats   Stats
 }
 
+// ReassemblyStats are the counters of reassembly, which go on counting.
+func (s *Stack) ReassemblyStats() *ReassemblyStats { return &s.reasm.Stats }
+
 // New puts the layer on down. Packets go to up.
 func New(down Lower, up Upper, cfg Config) *Stack {
 	return &Stack{cfg: cfg, down: down, up: up, batch: make([]Packet, 0, down.Caps().Batch)}

@@ -51,8 +51,8 @@ func TestProgram(t *testing.T) {
 		{"no subcommand", "passt nonsense", 1, "", "", `passt: "nonsense" is no option`},
 		{"passt", "passt -f", 42, "passt []", "", ""},
 		{"not supported yet", "passt -f --vhost-user", 1, "", "", "not supported yet"},
-		{"ignored", "pasta --stats 1 true", 42, "pasta [true]", "", "--stats is not supported yet; ignored"},
-		{"refused", "pasta -c x", 1, "", "", "--conf-path"},
+		{"ignored", "passt -t auto", 42, "passt []", "", "--tcp-ports auto is not supported yet; ignored"},
+		{"control socket and statistics", "pasta -c x --stats 1 true", 42, "pasta [true]", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

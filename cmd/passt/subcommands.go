@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,7 @@ import (
 // so that the classic command line costs no set-up of cobra.
 func isSubcommand(word string) bool {
 	return slices.Contains([]string{
-		"run", "guest", "version", "help", "completion", "man", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd,
+		"run", "guest", "ports", "flows", "stats", "version", "help", "completion", "man", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd,
 	}, word)
 }
 
@@ -32,7 +33,7 @@ func (p *program) subcommand(args []string) (code int) {
 		ValidArgsFunction:  completeOptions(conf.ModePasst),
 		CompletionOptions:  cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.AddCommand(p.guestCommand(&code), &cobra.Command{
+	root.AddCommand(p.guestCommand(&code), p.portsCommand(), p.flowsCommand(), p.statsCommand(), &cobra.Command{
 		Use:   "run [--pasta] [OPTION]... [COMMAND [ARG]...]",
 		Short: "Connect a virtual machine, or with --pasta first, a namespace",
 		// The option table of conf is the only one.
@@ -61,7 +62,11 @@ func (p *program) cobra(root *cobra.Command, args []string) int {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	if err := root.Execute(); err != nil {
-		logx.New(p.stderr, logx.Config{Name: root.Name()}).Error(err.Error() + "; try 'passt help'")
+		text := err.Error()
+		if !errors.As(err, new(refusal)) {
+			text += "; try 'passt help'"
+		}
+		logx.New(p.stderr, logx.Config{Name: root.Name()}).Error(text)
 		return 1
 	}
 	return 0

@@ -50,6 +50,7 @@ type Config struct {
 	MTU        int           // of the guest's link, in bytes: 1280 at least
 	MaxFlows   int           // most flows, and sockets, at once
 	Seed       [2]uint64     // random, for the hash of the table
+	Watch      flow.Watcher  // nil if nobody watches
 }
 
 // Stats counts events, in messages unless the name says otherwise.
@@ -79,6 +80,7 @@ type echo struct {
 	ttl         uint8 // that the socket sends with; 0: not set yet
 	last, moved int64 // last message; last move in the order of use
 	sent, rcvd  uint64
+	started     int64
 }
 
 type entry = flow.Entry[echo]
@@ -131,6 +133,7 @@ type Info struct {
 	Peer     inet.Addr
 	ToHost   uint64 // messages
 	ToGuest  uint64
+	Started  int64
 	LastSeen int64
 }
 
@@ -138,7 +141,7 @@ type Info struct {
 func (t *Translator) Each(f func(Info)) {
 	t.flows.All(func(e *entry) {
 		c := &e.Val
-		f(Info{Key: e.Key, Peer: c.peer, ToHost: c.sent, ToGuest: c.rcvd, LastSeen: c.last})
+		f(Info{Key: e.Key, Peer: c.peer, ToHost: c.sent, ToGuest: c.rcvd, Started: c.started, LastSeen: c.last})
 	})
 }
 
@@ -155,8 +158,20 @@ func (t *Translator) touch(e *entry, now int64) {
 	}
 }
 
-// remove ends e.
-func (t *Translator) remove(e *entry) {
+// passage is e for those who watch.
+func passage(e *entry) flow.Passage {
+	proto := uint8(l3.ProtoICMPv6)
+	if e.Key.Guest.Addr.Is4() {
+		proto = l3.ProtoICMP
+	}
+	return flow.Passage{Proto: proto, Guest: e.Key.Guest, Remote: e.Key.Remote, Host: inet.Endpoint{Addr: e.Val.peer}}
+}
+
+// remove ends e; why is for those who watch.
+func (t *Translator) remove(e *entry, why string) {
+	if t.cfg.Watch != nil {
+		t.cfg.Watch.Ended(passage(e), why)
+	}
 	t.cfg.Poller.Del(int(e.Val.fd))
 	t.cfg.Sockets.Close(int(e.Val.fd))
 	t.order.Remove(e.ID())
@@ -165,7 +180,7 @@ func (t *Translator) remove(e *entry) {
 
 // Reset ends all flows: the guest they belonged to is gone.
 func (t *Translator) Reset() {
-	t.flows.All(t.remove)
+	t.flows.All(func(e *entry) { t.remove(e, "the guest has gone") })
 }
 
 // evict ends the flow unused for longest and says whether there was one.
@@ -173,7 +188,7 @@ func (t *Translator) evict() bool {
 	id, gen, ok := t.order.Oldest(0)
 	if ok {
 		t.Stats.Evicted++
-		t.remove(t.flows.At(id, gen))
+		t.remove(t.flows.At(id, gen), "evicted for another")
 	}
 	return ok
 }
@@ -192,7 +207,7 @@ func (t *Translator) Timer(_ sock.Ref, now int64) {
 			return
 		}
 		t.Stats.Expired++
-		t.remove(e)
+		t.remove(e, "idle")
 	}
 }
 

@@ -272,7 +272,7 @@ func TestReal(t *testing.T) {
 					t.Errorf("got  %.90s\nwant %.90s", got, want)
 				}
 			}
-			r.flows.All(func(e *entry) { r.remove(e) })
+			r.flows.All(func(e *entry) { r.remove(e, "") })
 		})
 	}
 }

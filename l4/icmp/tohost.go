@@ -92,10 +92,13 @@ func (t *Translator) begin(k *flow.Key, p *l3.Packet, now int64) *entry {
 		t.cfg.Sockets.Close(fd)
 		return nil
 	}
-	e.Val = echo{peer: to.Dst.Addr, scope: scope, fd: int32(fd), last: now, moved: now}
+	e.Val = echo{peer: to.Dst.Addr, scope: scope, fd: int32(fd), last: now, moved: now, started: now}
 	t.order.Move(0, e.ID(), e.Gen())
+	if t.cfg.Watch != nil {
+		t.cfg.Watch.Began(passage(e))
+	}
 	if !t.cfg.Poller.Add(fd, sock.MakeRef(sock.KindICMP, e.Gen(), e.ID()), sock.In) {
-		t.remove(e)
+		t.remove(e, "no room to watch its socket")
 		return nil
 	}
 	t.Stats.Flows++

@@ -242,7 +242,7 @@ func (t *TCP) finish(c *conn, s int) bool {
 	c.half[s].shut = true
 	t.letGo(&c.half[s])
 	if c.half[1-s].shut {
-		t.drop(c, sock.Orderly)
+		t.drop(c, sock.Orderly, "closed")
 		return false
 	}
 	t.cfg.Sockets.End(int(c.fd[1-s]), sock.Half)

@@ -13,6 +13,7 @@ package splice
 //	          ◀── half[1] ──
 
 import (
+	"passt/l3"
 	"passt/l3/inet"
 	"passt/l4/flow"
 	"passt/l4/sock"
@@ -33,6 +34,7 @@ type Config struct {
 	Rules    Rules
 	Observed *nat.Observed // what the guest was seen to send from
 	MaxConns int
+	Watch    flow.Watcher // nil if nobody watches
 }
 
 // Stats counts connections.
@@ -120,9 +122,12 @@ func (a Accepter) Accept(fd int, remote inet.Endpoint, local inet.Addr, to inet.
 	c.half = [2]half{{held: none, pipe: Pipe{r: none}}, {held: none, pipe: Pipe{r: none}}}
 	t.wait.Move(0, c.id, c.gen)
 	t.arm(now)
+	if t.cfg.Watch != nil {
+		t.cfg.Watch.Began(c.passage())
+	}
 	for s := range 2 {
 		if !t.cfg.Poller.Add(int(c.fd[s]), t.ref(c, s), sock.InOut|sock.Pri) {
-			t.drop(c, sock.Abort)
+			t.drop(c, sock.Abort, "no room to watch its sockets")
 			return
 		}
 	}
@@ -162,7 +167,7 @@ func (t *TCP) Event(ref sock.Ref, events uint32, now int64) {
 func (t *TCP) connected(c *conn, events uint32) bool {
 	if events&sock.Err != 0 {
 		t.Stats.Refused++
-		t.drop(c, sock.Abort)
+		t.drop(c, sock.Abort, "refused")
 		return false
 	}
 	if events&sock.Out == 0 {
@@ -193,11 +198,23 @@ func (t *TCP) ready(c *conn, side int, events uint32) bool {
 // reset ends c because one side did, in disorder.
 func (t *TCP) reset(c *conn) {
 	t.Stats.Resets++
-	t.drop(c, sock.Abort)
+	t.drop(c, sock.Abort, "reset")
 }
 
-// drop ends both sockets and forgets c.
-func (t *TCP) drop(c *conn, how sock.Ending) {
+// passage is c for those who watch.
+func (c *conn) passage() flow.Passage {
+	p := flow.Passage{Proto: l3.ProtoTCP, Bypass: true, FromHost: !c.out, Guest: c.dst, Host: c.remote}
+	if c.out {
+		p.Guest, p.Host, p.Remote.Addr = c.remote, c.dst, c.local
+	}
+	return p
+}
+
+// drop ends both sockets and forgets c; why is for those who watch.
+func (t *TCP) drop(c *conn, how sock.Ending, why string) {
+	if t.cfg.Watch != nil {
+		t.cfg.Watch.Ended(c.passage(), why)
+	}
 	for s := range 2 {
 		t.cfg.Sockets.End(int(c.fd[s]), how)
 		t.letGo(&c.half[s])
@@ -230,13 +247,13 @@ func (t *TCP) Timer(now int64) {
 			return
 		}
 		t.Stats.Timeouts++
-		t.drop(c, sock.Abort)
+		t.drop(c, sock.Abort, "no answer")
 	}
 }
 
 // Reset ends all connections.
 func (t *TCP) Reset() {
-	t.all(func(c *conn) { t.drop(c, sock.Abort) })
+	t.all(func(c *conn) { t.drop(c, sock.Abort, "stopped") })
 	for _, p := range t.pipes {
 		t.closePipe(p)
 	}

@@ -68,6 +68,7 @@ type UDPConfig struct {
 	Observed *nat.Observed
 	MaxFlows int // and sockets
 	Seed     [2]uint64
+	Watch    flow.Watcher // nil if nobody watches
 	// Unreachable tells a client in the guest's namespace that its datagram to the endpoint
 	// to has reached nobody; nil if that can't be done.
 	Unreachable func(client, to inet.Endpoint)
@@ -100,6 +101,7 @@ type dgramFlow struct {
 	last, moved int64
 	dst         inet.Endpoint
 	sent, rcvd  uint64
+	started     int64
 }
 
 type entry = flow.Entry[dgramFlow]
@@ -169,7 +171,7 @@ func (t *UDP) EndFlows(fd int) {
 	for d := range t.flows {
 		t.flows[d].All(func(e *entry) {
 			if int(e.Val.port) == fd {
-				t.remove(d, e)
+				t.remove(d, e, "the port is not forwarded any more")
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package splice
 // The life of UDP flows.
 
 import (
+	"passt/l3"
 	"passt/l3/inet"
 	"passt/l4/flow"
 	"passt/l4/sock"
@@ -46,7 +47,7 @@ func (t *UDP) client(p *Port, d *sock.Datagram, now int64) *entry {
 		if int(e.Val.port) == p.FD {
 			return e
 		}
-		t.remove(s, e) // of a socket that was bound here before
+		t.remove(s, e, "bound anew") // of a socket that was bound here before
 	}
 	if d.From.Port == 0 || !t.room(s, now) {
 		t.Stats.TableFull++
@@ -59,7 +60,7 @@ func (t *UDP) client(p *Port, d *sock.Datagram, now int64) *entry {
 		return nil
 	}
 	e := t.flows[s].Insert(k)
-	e.Val = dgramFlow{fd: int32(fd), port: int32(p.FD), wide: p.Wide, scope: d.Scope, last: now, moved: now, dst: dst}
+	e.Val = dgramFlow{fd: int32(fd), port: int32(p.FD), wide: p.Wide, scope: d.Scope, last: now, moved: now, started: now, dst: dst}
 	id := e.ID()
 	if p.Out {
 		id |= outBit
@@ -70,6 +71,9 @@ func (t *UDP) client(p *Port, d *sock.Datagram, now int64) *entry {
 		return nil
 	}
 	t.Stats.Flows++
+	if t.cfg.Watch != nil {
+		t.cfg.Watch.Began(passage(side(p.Out), e))
+	}
 	t.order[s].Move(unanswered, e.ID(), e.Gen())
 	t.arm(now)
 	return e
@@ -88,7 +92,7 @@ func (t *UDP) room(s int, now int64) bool {
 			}
 			if e := t.flows[o].At(id, gen); list == unanswered || now-e.Val.last > busy {
 				t.Stats.Evicted++
-				t.remove(o, e)
+				t.remove(o, e, "evicted for another")
 				return true
 			}
 		}
@@ -119,13 +123,26 @@ func (t *UDP) answered(s int, e *entry, now int64) {
 func (t *UDP) refused(out bool, e *entry) {
 	t.Stats.Refused++
 	client, to := e.Key.Guest, e.Key.Remote
-	t.remove(side(out), e)
+	t.remove(side(out), e, "refused")
 	if out && t.cfg.Unreachable != nil {
 		t.cfg.Unreachable(client, to)
 	}
 }
 
-func (t *UDP) remove(s int, e *entry) {
+// passage is a flow of side s for those who watch.
+func passage(s int, e *entry) flow.Passage {
+	p := flow.Passage{Proto: l3.ProtoUDP, Bypass: true, FromHost: s == 0, Guest: e.Val.dst, Host: e.Key.Guest}
+	if s == 1 {
+		p.Guest, p.Remote, p.Host = e.Key.Guest, e.Key.Remote, e.Val.dst
+	}
+	return p
+}
+
+// remove ends e; why is for those who watch.
+func (t *UDP) remove(s int, e *entry, why string) {
+	if t.cfg.Watch != nil {
+		t.cfg.Watch.Ended(passage(s, e), why)
+	}
 	t.cfg.Sockets.Close(int(e.Val.fd))
 	t.order[s].Remove(e.ID())
 	t.flows[s].Remove(e)
@@ -153,7 +170,7 @@ func (t *UDP) Timer(now int64) {
 					break
 				}
 				t.Stats.Expired++
-				t.remove(s, e)
+				t.remove(s, e, "idle")
 			}
 		}
 	}
@@ -174,7 +191,7 @@ func (t *UDP) Close() {
 		}
 	}
 	for s := range t.flows {
-		t.flows[s].All(func(e *entry) { t.remove(s, e) })
+		t.flows[s].All(func(e *entry) { t.remove(s, e, "stopped") })
 	}
 }
 
@@ -184,6 +201,7 @@ type UDPInfo struct {
 	Client, To     inet.Endpoint // and where it sends to
 	Target         inet.Endpoint
 	Sent, Received uint64 // datagrams to the target, from it
+	Started        int64
 	LastSeen       int64
 }
 
@@ -192,7 +210,8 @@ func (t *UDP) Each(f func(UDPInfo)) {
 	for s := range t.flows {
 		t.flows[s].All(func(e *entry) {
 			v := &e.Val
-			f(UDPInfo{Out: s == 1, Client: e.Key.Guest, To: e.Key.Remote, Target: v.dst, Sent: v.sent, Received: v.rcvd, LastSeen: v.last})
+			f(UDPInfo{Out: s == 1, Client: e.Key.Guest, To: e.Key.Remote, Target: v.dst, Sent: v.sent, Received: v.rcvd,
+				Started: v.started, LastSeen: v.last})
 		})
 	}
 }

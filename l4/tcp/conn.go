@@ -15,6 +15,7 @@ package tcp
 
 import (
 	"passt/l3"
+	"passt/l3/inet"
 	"passt/l4/flow"
 )
 
@@ -53,6 +54,7 @@ const (
 	keepAlive                     // the peers are being asked whether they are still there
 	weWantScale                   // our SYN offered window scaling (offering)
 	recovering                    // lost segments are being sent again, up to recover
+	fromHost                      // the host's peer began it
 )
 
 // Conn is one connection. It has no pointers.
@@ -100,6 +102,10 @@ type Conn struct {
 	lastSeen int64 // when the guest or the host last did something
 	bytesIn  uint64
 	bytesOut uint64
+
+	// For those who watch.
+	started int64
+	peer    inet.Endpoint // what the socket is connected to
 }
 
 // entry is a connection with its place and its key.

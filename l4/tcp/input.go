@@ -150,7 +150,7 @@ func (t *Translator) resetOrSyn(e *entry, h Header, want uint32) bool {
 		t.mark(e, ackNow)
 	case h.Seq() == want || h.Seq() == c.rcvNxt:
 		t.flushPieces(e)
-		t.drop(e, sock.Abort)
+		t.drop(e, sock.Abort, "reset by the guest")
 		return true
 	case h.Seq()-c.rcvNxt < c.window():
 		t.mark(e, ackNow)

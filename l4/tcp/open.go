@@ -63,7 +63,7 @@ func (t *Translator) open(k *flow.Key, p *l3.Packet, now int64) {
 		}
 		return
 	}
-	e := t.start(k, fd, dialing, now)
+	e := t.start(k, fd, dialing, &to.Dst, now)
 	if e == nil {
 		t.refuse(k, h)
 		return
@@ -104,7 +104,7 @@ func (t *Translator) Accept(fd int, remote inet.Endpoint, local inet.Addr, to in
 		t.cfg.Sockets.End(fd, sock.Abort)
 		return
 	}
-	e := t.start(&k, fd, offering, now)
+	e := t.start(&k, fd, offering, &remote, now)
 	if e == nil {
 		return
 	}
@@ -154,7 +154,7 @@ func (t *Translator) openingReset(e *entry, h Header) {
 		return
 	}
 	t.Stats.Refused++
-	t.drop(e, sock.Abort)
+	t.drop(e, sock.Abort, "refused by the guest")
 }
 
 func (t *Translator) establish(e *entry) {
@@ -184,7 +184,7 @@ func (t *Translator) dialFailed(e *entry, now int64) {
 	default:
 		t.sendReset(e)
 	}
-	t.drop(e, sock.Orderly)
+	t.drop(e, sock.Orderly, err.Error())
 }
 
 // unreachable is the ICMP error that a peer's network would have sent for err, if any. A

@@ -9,6 +9,7 @@ import (
 	"passt/l3/inet"
 	"passt/l4/flow"
 	"passt/l4/sock"
+	"passt/link"
 )
 
 func key(guest, host inet.Endpoint) flow.Key { return flow.Key{Guest: guest, Remote: host} }
@@ -374,4 +375,36 @@ func FuzzInput(f *testing.F) {
 		b.tr.Flush(b.now)
 		b.pass(3 * second)
 	})
+}
+
+// TestOfferedSegment looks at the segment size that the guest is asked for: never more than
+// a socket takes whenever it is writable.
+func TestOfferedSegment(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		off    link.Offload
+		sndBuf int
+		want   uint16
+	}{
+		{"link that segments", allOffloads, 1 << 20, gsoMSS},
+		{"link that does not", link.OffloadCsum, 1 << 20, 65520 - 40},
+		{"the usual first buffer", link.OffloadCsum, 87040, 87040/3 - 2*overhead - 256},
+		{"a path of a small MTU", allOffloads, 46080, 46080/3 - 2*overhead - 256},
+		{"hardly any buffer", link.OffloadCsum, 4608, 536},
+		{"none that is known", link.OffloadCsum, 0, 64<<10/3 - 2*overhead - 256},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, tt.off)
+			b.in(seg{flags: SYN, seq: irs, wnd: 65535, opts: synOpts})
+			b.socks.socks[0].sndBuf = tt.sndBuf
+			b.event(0, sock.Out)
+			if got := b.net.sent[0].h.options().mss; got != tt.want {
+				t.Fatalf("asked for segments of %d, want %d", got, tt.want)
+			}
+			c := b.conn()
+			if c.room = c.sndBuf / 3; c.sndBuf > 16<<10 && c.wanted()>>rcvScale<<rcvScale < int32(tt.want) {
+				t.Errorf("a window of %d for segments of %d", c.wanted(), tt.want)
+			}
+		})
+	}
 }

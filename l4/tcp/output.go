@@ -183,7 +183,7 @@ func (t *Translator) flush(e *entry, now int64) {
 		t.acknowledge(e)
 	}
 	if c.has(gotFIN) && c.has(finAcked) && !c.has(ackNow) {
-		t.drop(e, sock.Orderly)
+		t.drop(e, sock.Orderly, "closed")
 	}
 }
 

@@ -61,9 +61,10 @@ type Config struct {
 	Poller   sock.Poller
 	Wheel    *wheel.Wheel
 	Rules    Rules
-	MTU      int       // of the guest's link, in bytes
-	MaxConns int       // most connections at once
-	Seed     [4]uint64 // random: for the table's hash and initial sequence numbers
+	MTU      int          // of the guest's link, in bytes
+	MaxConns int          // most connections at once
+	Seed     [4]uint64    // random: for the table's hash and initial sequence numbers
+	Watch    flow.Watcher // nil if nobody watches
 }
 
 // Stats counts events; see the names.
@@ -121,9 +122,12 @@ func (t *Translator) ref(e *entry) sock.Ref { return sock.MakeRef(sock.KindTCP, 
 // Info is a connection as a table of flows shows it.
 type Info struct {
 	Key       flow.Key
+	Peer      inet.Endpoint // what the host's socket is connected to
+	FromHost  bool          // begun by the peer
 	State     string
 	FromGuest uint64 // bytes
 	ToGuest   uint64
+	Started   int64
 	LastSeen  int64
 }
 
@@ -131,8 +135,24 @@ type Info struct {
 func (t *Translator) Each(f func(Info)) {
 	t.conns.All(func(e *entry) {
 		c := &e.Val
-		f(Info{Key: e.Key, State: c.state.String(), FromGuest: c.bytesIn, ToGuest: c.bytesOut, LastSeen: c.lastSeen})
+		f(Info{
+			Key: e.Key, Peer: c.peer, FromHost: c.has(fromHost), State: c.shown(), FromGuest: c.bytesIn, ToGuest: c.bytesOut,
+			Started: c.started, LastSeen: c.lastSeen,
+		})
 	})
+}
+
+// shown is the state with what of it is flags.
+func (c *Conn) shown() string {
+	if c.has(gotFIN) || c.has(hostEOF) {
+		return "closing"
+	}
+	return c.state.String()
+}
+
+// passage is e for those who watch.
+func passage(e *entry) flow.Passage {
+	return flow.Passage{Proto: l3.ProtoTCP, FromHost: e.Val.has(fromHost), Guest: e.Key.Guest, Remote: e.Key.Remote, Host: e.Val.peer}
 }
 
 // isn makes an initial sequence number (RFC 6528, section 3): a clock of 4 µs plus a hash
@@ -141,9 +161,9 @@ func (t *Translator) isn(k *flow.Key, now int64) uint32 {
 	return k.Digest(t.cfg.Seed[2], t.cfg.Seed[3]) + uint32(now>>12)
 }
 
-// start makes the entry of a connection and watches its socket. If it returns nil the
-// socket is closed.
-func (t *Translator) start(k *flow.Key, fd int, s state, now int64) *entry {
+// start makes the entry of a connection with peer and watches its socket. If it returns nil
+// the socket is closed.
+func (t *Translator) start(k *flow.Key, fd int, s state, peer *inet.Endpoint, now int64) *entry {
 	e := t.conns.Insert(*k)
 	if e == nil {
 		t.Stats.TableFull++
@@ -151,21 +171,30 @@ func (t *Translator) start(k *flow.Key, fd int, s state, now int64) *entry {
 		return nil
 	}
 	c := &e.Val
-	c.fd, c.state, c.lastSeen, c.cost = int32(fd), s, now, costFirst
+	c.fd, c.state, c.started, c.lastSeen, c.cost, c.peer = int32(fd), s, now, now, costFirst, *peer
+	if s == offering {
+		c.set(fromHost)
+	}
+	if t.cfg.Watch != nil {
+		t.cfg.Watch.Began(passage(e))
+	}
 	c.tpl.Make(k.Remote.Addr, k.Guest.Addr, l3.ProtoTCP, 64, 0)
 	c.sndNxt = t.isn(k, now)
 	c.sndUna, c.sndMax = c.sndNxt, c.sndNxt
 	c.qHead, c.peekAt = c.sndNxt+1, c.sndNxt+1
 	if !t.cfg.Poller.Add(fd, t.ref(e), sock.InOut) {
-		t.drop(e, sock.Abort)
+		t.drop(e, sock.Abort, "no room to watch its socket")
 		return nil
 	}
 	return e
 }
 
-// drop ends the socket of e and forgets e.
-func (t *Translator) drop(e *entry, how sock.Ending) {
+// drop ends the socket of e and forgets e; why is for those who watch.
+func (t *Translator) drop(e *entry, how sock.Ending, why string) {
 	c := &e.Val
+	if t.cfg.Watch != nil {
+		t.cfg.Watch.Ended(passage(e), why)
+	}
 	if how == sock.Orderly {
 		t.discard(c) // unread data would turn the close into a reset
 	}
@@ -175,9 +204,9 @@ func (t *Translator) drop(e *entry, how sock.Ending) {
 }
 
 // abort ends e on both sides at once: the guest gets a reset too.
-func (t *Translator) abort(e *entry) {
+func (t *Translator) abort(e *entry, why string) {
 	t.sendReset(e)
-	t.drop(e, sock.Abort)
+	t.drop(e, sock.Abort, why)
 }
 
 // mark puts e on the list for the end of the burst.

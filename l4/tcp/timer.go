@@ -81,7 +81,7 @@ func (t *Translator) expired(e *entry, now int64) {
 	case answering, offering:
 		if c.retries > synRetries {
 			t.Stats.Timeouts++
-			t.abort(e)
+			t.abort(e, "the guest does not answer")
 			return
 		}
 		t.sendSYN(e)
@@ -89,7 +89,7 @@ func (t *Translator) expired(e *entry, now int64) {
 	case established:
 		if c.retries > maxRetries {
 			t.Stats.Timeouts++
-			t.abort(e)
+			t.abort(e, "the guest does not answer")
 			return
 		}
 		if c.inFlight() > 0 {
@@ -156,7 +156,7 @@ func (t *Translator) sweep(now int64) {
 			c.clear(keepAlive)
 		case idle >= idleGiveUp:
 			t.Stats.Timeouts++
-			t.abort(e)
+			t.abort(e, "the guest does not answer")
 		default:
 			if !c.has(keepAlive) {
 				c.set(keepAlive)
@@ -170,6 +170,6 @@ func (t *Translator) sweep(now int64) {
 
 // Reset ends all connections: the guest they belonged to is gone.
 func (t *Translator) Reset() {
-	t.conns.All(func(e *entry) { t.drop(e, sock.Abort) })
+	t.conns.All(func(e *entry) { t.drop(e, sock.Abort, "the guest has gone") })
 	t.due, t.late, t.blocked = t.due[:0], t.late[:0], t.blocked[:0]
 }

@@ -111,7 +111,7 @@ func (t *Translator) pushBatch(e *entry, room int, now int64) bool {
 		c.peekAt = c.qHead - 1 // unknown: say where to peek next time
 		return false
 	case err != 0:
-		t.abort(e)
+		t.abort(e, err.Error())
 		return false
 	case n == 0:
 		c.set(hostEOF)
@@ -266,14 +266,15 @@ func (t *Translator) Event(ref sock.Ref, ev uint32, now int64) {
 // failed handles an error of the socket and says whether it was one. What had arrived
 // before it still goes to the guest, as far as its window allows.
 func (t *Translator) failed(e *entry, now int64) bool {
-	if t.cfg.Sockets.Err(int(e.Val.fd)) == 0 {
+	err := t.cfg.Sockets.Err(int(e.Val.fd))
+	if err == 0 {
 		return false
 	}
 	if e.Val.state == established {
 		t.pushData(e, now) // and no FIN: this is no orderly end
 	}
 	if e.Val.state != closed {
-		t.abort(e)
+		t.abort(e, err.Error())
 	}
 	return true
 }

@@ -48,16 +48,19 @@ func (t *Translator) room(now int64) bool {
 }
 
 // begin makes the flow k over the socket s with the given peer. There must be room.
-func (t *Translator) begin(k *flow.Key, s *socketEntry, peer inet.Endpoint, now int64) *entry {
+func (t *Translator) begin(k *flow.Key, s *socketEntry, peer inet.Endpoint, flags uint8, now int64) *entry {
 	e := t.flows.Insert(*k)
 	c := &e.Val
-	c.peer, c.last, c.moved, c.segMax = peer, now, now, 65535
+	c.peer, c.flags, c.started, c.last, c.moved, c.segMax = peer, flags, now, now, now, 65535
 	c.toGuest.Make(k.Remote.Addr, k.Guest.Addr, l3.ProtoUDP, 64, 0)
 	t.attach(e, s)
 	t.order.Move(unanswered, e.ID(), e.Gen())
 	if !t.armed {
 		t.armed = true
 		t.arm(now + idle[oneShot])
+	}
+	if t.cfg.Watch != nil {
+		t.cfg.Watch.Began(passage(e))
 	}
 	return e
 }
@@ -97,8 +100,18 @@ func peerKey(id uint32, peer inet.Endpoint) flow.Key {
 	return flow.Key{Guest: inet.Endpoint{Addr: number(id, 2)}, Remote: peer}
 }
 
-// remove ends e, and its socket if e was the last flow there.
-func (t *Translator) remove(e *entry) {
+// passage is e for those who watch.
+func passage(e *entry) flow.Passage {
+	return flow.Passage{
+		Proto: l3.ProtoUDP, FromHost: e.Val.flags&hostInitiated != 0, Guest: e.Key.Guest, Remote: e.Key.Remote, Host: e.Val.peer,
+	}
+}
+
+// remove ends e, and its socket if e was the last flow there; why is for those who watch.
+func (t *Translator) remove(e *entry, why string) {
+	if t.cfg.Watch != nil {
+		t.cfg.Watch.Ended(passage(e), why)
+	}
 	s := t.detach(e)
 	t.order.Remove(e.ID())
 	t.flows.Remove(e)
@@ -110,7 +123,7 @@ func (t *Translator) remove(e *entry) {
 
 // Reset ends all flows: the guest they belonged to is gone. Forwarded ports stay.
 func (t *Translator) Reset() {
-	t.flows.All(t.remove)
+	t.flows.All(func(e *entry) { t.remove(e, "the guest has gone") })
 }
 
 func (t *Translator) close(s *socketEntry) {
@@ -156,7 +169,7 @@ func (t *Translator) evict(now int64) bool {
 			return false
 		}
 		t.Stats.Evicted++
-		t.remove(e)
+		t.remove(e, "evicted for another")
 		return true
 	}
 	return false
@@ -232,7 +245,7 @@ func (t *Translator) Timer(_ sock.Ref, now int64) {
 				break
 			}
 			t.Stats.Expired++
-			t.remove(e)
+			t.remove(e, "idle")
 		}
 	}
 	t.armed = t.flows.Len() > 0

@@ -37,7 +37,7 @@ func newRealRig(t testing.TB, set func(*Config, *link.Caps)) *realRig {
 		}
 	})
 	t.Cleanup(func() {
-		r.flows.All(func(e *entry) { r.remove(e) })
+		r.flows.All(func(e *entry) { r.remove(e, "") })
 		p.Close()
 	})
 	return r

@@ -293,9 +293,8 @@ func (t *Translator) beginFromHost(key *flow.Key, s *socketEntry, d *sock.Datagr
 	if s = t.sockets.At(at.id, at.gen); s == nil { // closed to make room
 		return nil
 	}
-	e := t.begin(key, s, d.From, now)
+	e := t.begin(key, s, d.From, hostInitiated, now)
 	t.Stats.FromHost++
-	e.Val.flags |= hostInitiated
 	e.Val.scope = d.Scope
 	t.arrived(e, d, now)
 	return e

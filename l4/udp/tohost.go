@@ -165,7 +165,7 @@ func (t *Translator) fromGuest(now int64) *entry {
 		t.cfg.Net.SendError(l3.ICMPError{Kind: l3.AdminProhibited}, r.from[0].B, now)
 		return nil
 	}
-	e := t.begin(&r.key, s, to.Dst, now)
+	e := t.begin(&r.key, s, to.Dst, 0, now)
 	t.Stats.FromGuest++
 	c := &e.Val
 	out, oif := &t.cfg.Out6, t.cfg.If6

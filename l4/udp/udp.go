@@ -57,6 +57,7 @@ type Config struct {
 	MaxFlows   int           // most flows at once
 	MaxSockets int           // most sockets at once, forwarded ports not counted
 	Seed       [2]uint64     // random, for the hashes of the tables
+	Watch      flow.Watcher  // nil if nobody watches
 	// Local takes datagrams that the host's own loopback sent to a forwarded port, which
 	// reach the guest's namespace another way; nil if they go over the link too.
 	Local func(l *Listener, d []sock.Datagram, now int64)
@@ -103,6 +104,7 @@ type conversation struct {
 	flags         uint8
 	toGuest       l3.Template
 	sent, rcvd    uint64 // datagrams to the host, to the guest
+	started       int64
 }
 
 // Flags of a conversation.
@@ -214,7 +216,7 @@ func (t *Translator) RemoveListener(ref sock.Ref) {
 	}
 	t.flows.All(func(e *entry) {
 		if e.Val.sock == s.ID() && e.Val.sockGen == s.Gen() {
-			t.remove(e)
+			t.remove(e, "the port is not forwarded any more")
 		}
 	})
 	l := t.listeners[s.Val.to.Port]
@@ -253,6 +255,7 @@ type Info struct {
 	HostInitiated bool
 	ToHost        uint64 // datagrams
 	ToGuest       uint64
+	Started       int64
 	LastSeen      int64
 }
 
@@ -260,7 +263,10 @@ type Info struct {
 func (t *Translator) Each(f func(Info)) {
 	t.flows.All(func(e *entry) {
 		c := &e.Val
-		f(Info{Key: e.Key, Peer: c.peer, HostInitiated: c.flags&hostInitiated != 0, ToHost: c.sent, ToGuest: c.rcvd, LastSeen: c.last})
+		f(Info{
+			Key: e.Key, Peer: c.peer, HostInitiated: c.flags&hostInitiated != 0, ToHost: c.sent, ToGuest: c.rcvd,
+			Started: c.started, LastSeen: c.last,
+		})
 	})
 }
 

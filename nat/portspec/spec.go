@@ -93,3 +93,10 @@ func normalize(xs []Range) []Range {
 	}
 	return out
 }
+
+// Without returns r with the ports of x left out too. It may be left without any port: see
+// Ports.
+func (r Rule) Without(x ...Range) Rule {
+	r.exclude(normalize(slices.Concat(r.Exclude, x)))
+	return r
+}

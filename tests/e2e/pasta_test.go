@@ -87,10 +87,17 @@ func runPasta(t *testing.T, timeout time.Duration, args ...string) result {
 // runPastaIn is runPasta with another namespace as the host.
 func runPastaIn(t *testing.T, n *netns, timeout time.Duration, args ...string) result {
 	t.Helper()
+	return runCommand(t, n, timeout, asUser, append([]string{pastaPath}, args...)...)
+}
+
+// runCommand runs a command line that starts pasta in n, as somebody, to its end and to the
+// end of its output.
+func runCommand(t *testing.T, n *netns, timeout time.Duration, as func(*exec.Cmd), argv ...string) result {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, pastaPath, args...)
-	asUser(cmd)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	as(cmd)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.WaitDelay = time.Second
@@ -98,11 +105,11 @@ func runPastaIn(t *testing.T, n *netns, timeout time.Duration, args ...string) r
 	err := n.do(cmd.Run)
 	r := result{stdout: stdout.String(), stderr: stderr.String(), took: time.Since(begin)}
 	if ctx.Err() != nil {
-		t.Fatalf("pasta %s did not end in %v\n%s", strings.Join(args, " "), timeout, r.stderr)
+		t.Fatalf("%s did not end in %v\n%s", strings.Join(argv, " "), timeout, r.stderr)
 	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("pasta %s: %v", strings.Join(args, " "), err)
+		t.Fatalf("%s: %v", strings.Join(argv, " "), err)
 	}
 	r.code = cmd.ProcessState.ExitCode()
 	return r

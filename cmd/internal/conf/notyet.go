@@ -14,9 +14,8 @@ type Notice struct {
 }
 
 var notYetHelp = [...]string{
-	ModePasst: "Not supported yet in this version: --conf-path is refused; the port specification auto and --stats are read " +
-		"and have no effect.",
-	ModePasta: "Not supported yet in this version: --conf-path is refused; --stats is read and has no effect.",
+	ModePasst: "Not supported in this version: the port specification auto is read and has no effect.",
+	ModePasta: "",
 }
 
 // NotYet returns what o asks for and is not supported yet, and takes out of o what can be
@@ -34,10 +33,6 @@ func (o *Options) NotYet() []Notice {
 			ignore(p.option + " auto")
 		}
 	}
-	if o.Stats != 0 {
-		ignore("--stats")
-		o.Stats = 0
-	}
 	return ns
 }
 
@@ -50,7 +45,6 @@ func (o *Options) refused() (ns []Notice) {
 		{o.PrintCaps, "--print-capabilities is not supported yet"},
 		{o.VhostUser, "--vhost-user is not supported yet"},
 		{o.RepairPath != "" && o.RepairPath != "none", "--repair-path is not supported yet"},
-		{o.ConfPath != "", "--conf-path (-c) is not supported yet; leave it out, and give ports on the command line"},
 	} {
 		if r.given {
 			ns = append(ns, Notice{Text: r.what, Fatal: true})

@@ -82,7 +82,7 @@ var table = []option{
 	{"pid", "", 'P', "FILE", forBoth, general, text(func(o *Options) *string { return &o.PidFile }, path),
 		"Write the process ID to FILE once everything is ready."},
 	{"runas", "", 0, "USER[:GROUP]", forBoth, general, setRunAs,
-		"Run as this user, and group, by name or number. Needs privileges."},
+		"Run as this user, and group, by name or number. Needs privileges. Default: nobody, if started as root."},
 	{"conf-path", "", 'c', "PATH", forBoth, general, text(func(o *Options) *string { return &o.ConfPath }, path),
 		"Serve a control socket at PATH, to change ports while running."},
 	{"chroot-fallback", "", 0, "", forBoth, general, on(func(o *Options) *bool { return &o.ChrootFallback }),

@@ -33,8 +33,10 @@ func Usage(w io.Writer, mode Mode, argv0 string) error {
 			writePorts(&b)
 		}
 	}
-	b.WriteString("\n")
-	wrap(&b, notYetHelp[mode], 0)
+	if notYetHelp[mode] != "" {
+		b.WriteString("\n")
+		wrap(&b, notYetHelp[mode], 0)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -29,7 +29,7 @@ func (w *worker) makeBypass(rules *nat.Rules, socks *sock.TCP) {
 	if !p.Options.NoTCP {
 		w.spliceTCP = splice.NewTCP(splice.Config{
 			Sockets: &splice.System{Guest: p.Inside, TCP: socks}, Poller: poller, Wheel: w.wheel, Rules: rules,
-			Observed: obs, MaxConns: maxTCP / 3, // of two descriptors each, and some for pipes
+			Observed: obs, MaxConns: maxTCP / 3, Watch: w.watch, // of two descriptors each, and some for pipes
 		})
 	}
 	if !p.Options.NoUDP {
@@ -38,7 +38,7 @@ func (w *worker) makeBypass(rules *nat.Rules, socks *sock.TCP) {
 		s := seed()
 		w.spliceUDP = splice.NewUDP(splice.UDPConfig{
 			Sockets: splice.SystemUDP{UDP: sock.NewUDP(), Guest: p.Inside}, Poller: poller, Wheel: w.wheel, Rules: rules,
-			Observed: obs, MaxFlows: maxUDP / 2, Seed: [2]uint64(s[:2]), Unreachable: u.Send,
+			Observed: obs, MaxFlows: maxUDP / 2, Seed: [2]uint64(s[:2]), Unreachable: u.Send, Watch: w.watch,
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -36,7 +37,9 @@ type Params struct {
 	Clients Clients
 	// Inside is a thread in the guest's network namespace; nil if the guest is no namespace.
 	Inside Inside
-	Log    *slog.Logger
+	// LinkStats points to the counters of Devices[0], a struct of uint64; nil if it has none.
+	LinkStats any
+	Log       *slog.Logger
 }
 
 // Engine is a running translator.
@@ -81,10 +84,13 @@ func New(p Params) (e *Engine, err error) {
 
 // Run works until Stop, or until the link ends. It wants a thread of its own.
 func (e *Engine) Run() error {
+	stop := make(chan struct{})
+	defer close(stop)
 	if e.p.Inside != nil {
-		stop := make(chan struct{})
-		defer close(stop)
 		go e.follow(stop)
+	}
+	if s := e.p.Options.Stats; s > 0 {
+		go e.report(time.Duration(s)*time.Second, stop)
 	}
 	return e.workers[0].run()
 }

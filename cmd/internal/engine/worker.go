@@ -21,6 +21,7 @@ import (
 	"passt/l3/inet"
 	"passt/l3/ndp"
 	"passt/l4"
+	"passt/l4/flow"
 	"passt/l4/fwd"
 	"passt/l4/icmp"
 	"passt/l4/sock"
@@ -56,6 +57,7 @@ type worker struct {
 	spliceTCP *splice.TCP
 	spliceUDP *splice.UDP
 	local     splice.Port // for localDatagrams
+	watch     flow.Watcher
 
 	udpPorts map[int]sock.Ref // the forwarded ports of udp, by descriptor
 	calls
@@ -131,10 +133,11 @@ func (w *worker) translators(socks *sock.TCP, out4, out6 sock.Outbound) {
 	poller := sock.Epoll{Epoll: w.epoll}
 	maxTCP, maxUDP, maxICMP := limits()
 	s := seed()
+	w.watch = w.watcher()
 	if !o.NoTCP {
 		w.tcp = tcp.New(tcp.Config{
 			Net: w.ip, Sockets: socks, Poller: poller, Wheel: w.wheel, Rules: rules,
-			MTU: n.MTU, MaxConns: maxTCP, Seed: s,
+			MTU: n.MTU, MaxConns: maxTCP, Seed: s, Watch: w.watch,
 		})
 		w.tcp.StartSweep(w.now())
 		w.mux.TCP = w.tcp
@@ -148,14 +151,14 @@ func (w *worker) translators(socks *sock.TCP, out4, out6 sock.Outbound) {
 		w.udp = udp.New(udp.Config{
 			Net: w.ip, Sockets: sock.NewUDP(), Poller: poller, Wheel: w.wheel, Rules: rules,
 			Out4: out4, Out6: out6, If4: ifIndex(out4.If), If6: ifIndex(out6.If),
-			MTU: n.MTU, MaxFlows: 2 * maxUDP, MaxSockets: maxUDP, Seed: [2]uint64(s[:2]), Local: local,
+			MTU: n.MTU, MaxFlows: 2 * maxUDP, MaxSockets: maxUDP, Seed: [2]uint64(s[:2]), Local: local, Watch: w.watch,
 		})
 		w.mux.UDP = w.udp
 	}
 	if !o.NoICMP {
 		w.icmp = icmp.New(icmp.Config{
 			Net: w.ip, Sockets: sock.NewPing(), Poller: poller, Wheel: w.wheel, Rules: rules,
-			Out4: out4, Out6: out6, MTU: n.MTU, MaxFlows: maxICMP, Seed: [2]uint64(s[:2]),
+			Out4: out4, Out6: out6, MTU: n.MTU, MaxFlows: maxICMP, Seed: [2]uint64(s[:2]), Watch: w.watch,
 		})
 		w.mux.ICMP = w.icmp
 	}

@@ -30,6 +30,18 @@ the host; otherwise the host's differs, and replies get the ` + guest + `'s back
 sysctl net.ipv4.ping_group_range; if it is not, a warning at the start says so, with the command that mends it. For all groups, as
 root:`)
 	p.example(`sysctl -w net.ipv4.ping_group_range="0 2147483647"`)
+	p.subsection("Looking at a running instance, and changing its ports")
+	p.text(`passt ports and passt flows find the running instances of passt and pasta of the user, the only one or that of --pid,
+--socket or --name. For example:`)
+	p.example(`passt ports list
+passt ports add -t 8080:80 -u 5353
+passt ports delete -t 8080
+passt flows --json`)
+	p.text(`Specifications are those of --tcp-ports, --udp-ports, --tcp-ns and --udp-ns. A change is made as a whole, and the rules in force
+are printed; or it is refused with the reason, exit status 1, and nothing has changed. Connections and the sockets of other rules go on
+undisturbed.`)
+	p.text(`Each instance has a socket for this in the folder passt of XDG_RUNTIME_DIR or, where there is none, in /tmp/passt-UID. Its name is the
+number of the process, and it is accessible to the user only.`)
 	p.subsection("Isolation")
 	p.text(`The process that handles packets has user, mount, PID, IPC and UTS namespaces of its own, an empty root file system that can't be
 written to, and no capabilities. Files are opened before that.`)

@@ -24,8 +24,11 @@ type config struct {
 	Start   time.Time // when the start stage began; origin of the log's times
 	Pcap    int       // descriptor of the capture file; -1 if none
 	Link    int       // descriptor that leads to virtual machines; -1 if none
+	Guests  string    // path of the socket that virtual machines connect to; empty if none
 	LogFile int       // descriptor of --log-file; -1 if none
 	Syslog  int       // socket to the system's log; -1 if none
+	Control int       // our own control socket; -1 if none
+	Conf    int       // that of --conf-path; -1 if none
 	RunAs   identity  // in the translator, Change says that it has yet to change
 
 	// For a namespace that exists; without any descriptors otherwise.
@@ -39,12 +42,14 @@ type config struct {
 
 // newConfig returns a config without any descriptors.
 func newConfig(o *conf.Options) config {
-	return config{Options: *o, Start: time.Now(), Pcap: -1, Link: -1, LogFile: -1, Syslog: -1, Target: netns.NoTarget, NS: -1}
+	return config{
+		Options: *o, Start: time.Now(), Pcap: -1, Link: -1, LogFile: -1, Syslog: -1, Control: -1, Conf: -1, Target: netns.NoTarget, NS: -1,
+	}
 }
 
 // descriptors returns where c has its descriptors, in an order that never changes.
 func (c *config) descriptors() []*int {
-	return append([]*int{&c.Pcap, &c.Link, &c.LogFile, &c.Syslog, &c.NS}, c.Target.Descriptors()...)
+	return append([]*int{&c.Pcap, &c.Link, &c.LogFile, &c.Syslog, &c.Control, &c.Conf, &c.NS}, c.Target.Descriptors()...)
 }
 
 // joins says whether the guest is a namespace that exists.

@@ -14,6 +14,24 @@
 //	            translator's user namespace. Makes and configures the tap, waits until the
 //	            translator is ready, and then becomes the command by execve.
 //
+// For a namespace that exists (PID, --netns), the start stage opens it, and starts both other
+// stages side by side, in the user namespace that is to be joined, if there is one. The
+// namespace stage joins the network namespace, hands the tap to the translator and ends. The
+// translator ends by itself when the path or the process that named the namespace is gone.
+//
+// A virtual machine (passt) needs two: the start stage makes the socket, or takes the
+// descriptor that it was given, and the translator, with the same isolation, builds the
+// engine on it. There is no command, and the end of the one guest, where there is to be only
+// one, is the end of the program.
+//
+// Other than with a command or --foreground, the start stage goes once all is ready, which
+// it hears from the translator: it writes the pid file, tells the translator to stay, and
+// exits with 0. Before, whatever ends either of them ends both, and the start stage says why.
+//
+// As root, the translator and a command run as nobody, or as --runas says: by the ID map of
+// the new user namespace, by a change of IDs before joining one, or, where there is no user
+// namespace to be in, by one before the engine is built.
+//
 // A stage is recognised by its argv[0], which holds a space, as no file of this program
 // does. Configuration travels as JSON in a sealed memfd, which is never inherited by the
 // command. Descriptors are passed at numbers that were free, not at 3 and up, so that the
@@ -22,7 +40,7 @@
 // The end, whichever stage it begins in: the command is the first process of its PID
 // namespace, and that is a child of the translator's, so the death of the translator ends
 // all of it, by the kernel's hand. The translator notices the death of the start stage as
-// the end of file of their control socket.
+// the end of file of their socket.
 //
 // Caller: main, which calls Dispatch before anything else, and Run once the options are
 // parsed. Never imported by a layer.

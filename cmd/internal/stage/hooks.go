@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"passt/cmd/internal/conf"
+	"passt/cmd/internal/control"
 	"passt/cmd/internal/engine"
 	"passt/cmd/internal/hostinfo"
 	"passt/cmd/internal/inside"
@@ -18,6 +19,7 @@ import (
 	"passt/cmd/internal/trace"
 	"passt/link"
 	"passt/link/pcap"
+	"passt/link/stream"
 	"passt/link/tap"
 )
 
@@ -52,6 +54,7 @@ var steps = struct {
 	configure func(n *hostinfo.Network, ifname string, o *conf.Options) ([]string, error)
 	mac       func(ifname string) (net.HardwareAddr, error)
 	newEngine func(engineParams) (runner, error)
+	control   func(pid int) (path string, fd int, err error)
 }{
 	resolve:   hostinfo.Resolve,
 	describe:  (*hostinfo.Network).Describe,
@@ -59,6 +62,7 @@ var steps = struct {
 	configure: netns.Configure,
 	mac:       netns.MAC,
 	newEngine: newEngine,
+	control:   control.Listen,
 }
 
 // newEngine makes the devices and the engine on top of them.
@@ -71,9 +75,14 @@ func newEngine(p engineParams) (runner, error) {
 			return nil, err
 		}
 	}
+	var stats any
 	links := make([]link.Device, 0, 1)
 	for _, fd := range p.TapFDs {
-		links = append(links, tap.New(fd, p.TapFeatures))
+		d := tap.New(fd, p.TapFeatures)
+		links, stats = append(links, d), &d.Stats
+	}
+	if d, ok := p.Link.(*stream.Dev); ok {
+		stats = &d.Stats
 	}
 	if p.Link != nil {
 		links = append(links, p.Link)
@@ -96,7 +105,7 @@ func newEngine(p engineParams) (runner, error) {
 	}
 	ep := engine.Params{
 		Options: p.Options, Network: p.Network, Devices: devices, GuestMAC: p.GuestMAC,
-		Socket: p.Socket, Clients: p.Clients, Log: p.Log,
+		Socket: p.Socket, Clients: p.Clients, LinkStats: stats, Log: p.Log,
 	}
 	if p.NetNS > 0 {
 		in, err := inside.Open(p.NetNS)

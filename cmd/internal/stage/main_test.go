@@ -47,6 +47,7 @@ func TestMain(m *testing.M) {
 	steps.describe = func(*hostinfo.Network, io.Writer, *conf.Options) {}
 	steps.configure = stubConfigure
 	steps.newEngine = stubNew
+	steps.control = func(int) (string, int, error) { return "", -1, errStub } // nothing is to be left in the user's folder
 	Dispatch()
 	if len(os.Args) > 2 && os.Args[1] == asPasta {
 		o := &conf.Options{}

@@ -150,7 +150,7 @@ func (t *translator) setUpGuest() (runner, error) {
 		return nil, err
 	}
 	t.log.Debug("everything is open and the sandbox closed")
-	return e, nil
+	return e, t.serveControls(e)
 }
 
 // link makes the device, and what brings guests to it.

@@ -33,6 +33,7 @@ func Run(o *conf.Options) int {
 	code, err := s.run()
 	if !s.detached {
 		s.link.remove()
+		s.controls.remove()
 	}
 	for _, f := range s.files {
 		f.undo()
@@ -51,6 +52,8 @@ type starter struct {
 	files []*hostFile // to remove again if the command never runs
 	link  guestLink
 	pid   *hostFile // --pid; nil if none
+
+	controls controls
 
 	userNS   int  // to join before the network namespace; -1 if there is none
 	detached bool // the translator goes on without us
@@ -118,7 +121,11 @@ func (s *starter) prepare() (err error) {
 		if s.link, err = openLink(o); err != nil {
 			return err
 		}
-		s.c.Link = s.link.fd
+		s.c.Link, s.c.Guests = s.link.fd, absolute(s.link.path)
+	}
+	o.ConfPath = absolute(o.ConfPath)
+	if err := s.openControls(); err != nil {
+		return err
 	}
 	s.describe()
 	return nil
@@ -289,6 +296,7 @@ func (s *starter) verdict(last message, ws unix.WaitStatus, stopped bool) (int, 
 
 // ready is called once all is connected, with the number of the process that stays.
 func (s *starter) ready(pid int) {
+	s.controls.rename(pid)
 	if s.pid != nil {
 		if _, err := unix.Write(s.pid.fd, []byte(strconv.Itoa(pid)+"\n")); err != nil {
 			s.log.Warn(fmt.Sprintf("--pid %s: %v", s.pid.path, err))

@@ -167,6 +167,9 @@ func (t *translator) setUp() (runner, error) {
 		return nil, err
 	}
 	t.log.Debug("everything is open and the sandbox closed")
+	if err := t.serveControls(engine); err != nil {
+		return nil, err
+	}
 	go func() { t.ended <- engine.Run() }()
 	if t.c.joins() {
 		if err := t.watch(m.Watch, fds[m.Taps+1:]); err != nil {
@@ -279,7 +282,7 @@ func (t *translator) supervise(stop <-chan struct{}) int {
 		case <-time.After(stopGrace):
 		}
 		if err == nil {
-			err = errors.New("the translator stopped by itself")
+			err = errors.New("the link to the guest has ended: its interface was removed")
 		}
 		t.terminate()
 		return t.fail(err)

@@ -1,0 +1,189 @@
+package control
+
+// Where instances are found: in the folder that the user's runtime directory has for them or,
+// where there is none, one below /tmp. A socket that a dead process left is removed by
+// whoever comes across it.
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"passt/link/stream"
+)
+
+const suffix = ".sock"
+
+// Folders are where the instances of this user may be, the preferred one first.
+func Folders() []string {
+	uid := os.Geteuid()
+	out := []string{fmt.Sprintf("/tmp/passt-%d", uid)}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && ours(dir, uid) == nil {
+		out = append([]string{filepath.Join(dir, "passt")}, out...)
+	}
+	return out
+}
+
+// ours says what keeps dir from being a folder of the user uid.
+func ours(dir string, uid int) error {
+	var st unix.Stat_t
+	switch err := unix.Lstat(dir, &st); {
+	case err != nil:
+		return err
+	case st.Mode&unix.S_IFMT != unix.S_IFDIR, int(st.Uid) != uid:
+		return fmt.Errorf("%s is no folder of this user", dir)
+	}
+	return nil
+}
+
+// Path is where the instance with the process number pid is to be found in dir.
+func Path(dir string, pid int) string { return filepath.Join(dir, strconv.Itoa(pid)+suffix) }
+
+// Listen makes the socket of an instance with the process number pid, and removes those of
+// dead ones.
+func Listen(pid int) (path string, fd int, err error) {
+	dir := Folders()[0]
+	if err := unix.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", -1, fmt.Errorf("make the folder %s: %w", dir, err)
+	}
+	if err := ours(dir, os.Geteuid()); err != nil {
+		return "", -1, err
+	}
+	for _, p := range pids(dir) {
+		// A number that is not in use here may be in another PID namespace.
+		if unix.Kill(p, 0) == unix.ESRCH {
+			alive(Path(dir, p))
+		}
+	}
+	path = Path(dir, pid)
+	fd, err = stream.Listen(path)
+	return path, fd, err
+}
+
+// pids are the numbers that sockets in dir are named after.
+func pids(dir string) (out []int) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), suffix)
+		if pid, err := strconv.Atoi(name); ok && err == nil && pid > 0 {
+			out = append(out, pid)
+		}
+	}
+	return out
+}
+
+// alive says whether somebody serves path, and removes it if not.
+func alive(path string) bool {
+	err := stream.Probe(path)
+	if err == syscall.ECONNREFUSED {
+		_ = unix.Unlink(path) // it may be gone by now
+	}
+	return err == nil
+}
+
+// Found is a running instance.
+type Found struct {
+	Path string // of its control socket
+	Identity
+}
+
+// Running lists the user's instances.
+func Running() (out []Found) {
+	for _, dir := range Folders() {
+		if ours(dir, os.Geteuid()) != nil {
+			continue
+		}
+		for _, pid := range pids(dir) {
+			path := Path(dir, pid)
+			if !alive(path) {
+				continue
+			}
+			r, err := Call(path, &Request{Cmd: CmdList})
+			if err != nil || r.Instance == nil {
+				continue // it may just be ending
+			}
+			f := Found{Path: path, Identity: *r.Instance}
+			f.PID = pid
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Which says which instance is meant; the zero Which, the only one.
+type Which struct {
+	PID    int    // of the process
+	Socket string // the control socket, or what --socket or --conf-path names
+	Name   string // of the namespace, of the guest's socket, or of the command
+}
+
+// Find finds the instance that w means.
+func Find(w Which) (Found, error) {
+	all := Running()
+	var hits []Found
+	for _, f := range all {
+		if w.matches(&f) {
+			hits = append(hits, f)
+		}
+	}
+	switch {
+	case len(hits) == 1:
+		return hits[0], nil
+	case len(hits) > 1:
+		return Found{}, fmt.Errorf("more than one instance is meant; choose by --pid:\n%s", lines(hits))
+	case w.Socket != "":
+		return Found{Path: w.Socket}, nil // of another user, perhaps
+	case len(all) == 0:
+		return Found{}, errors.New("no instance of this user is running")
+	}
+	return Found{}, fmt.Errorf("no such instance is running; there are:\n%s", lines(all))
+}
+
+func (w *Which) matches(f *Found) bool {
+	switch {
+	case w.PID != 0 && w.PID != f.PID:
+		return false
+	case w.Socket != "" && !same(w.Socket, f.Path) && !same(w.Socket, f.Identity.Socket) && !same(w.Socket, f.Conf):
+		return false
+	}
+	return w.Name == "" || w.Name == filepath.Base(f.NetNS) || w.Name == f.Command ||
+		w.Name == strings.TrimSuffix(filepath.Base(f.Identity.Socket), filepath.Ext(f.Identity.Socket)) ||
+		w.Name == filepath.Base(f.Identity.Socket)
+}
+
+// same says whether two paths name one file.
+func same(a, b string) bool {
+	if b == "" {
+		return false
+	}
+	x, err1 := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(x, y)
+}
+
+// lines describes instances, one on a line.
+func lines(fs []Found) string {
+	var b strings.Builder
+	for i, f := range fs {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "  --pid %d  %s", f.PID, f.Mode)
+		for _, s := range []string{f.Identity.Socket, f.NetNS, f.Command} {
+			if s != "" {
+				b.WriteString("  " + s)
+			}
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,100 @@
+package stage
+
+// The control sockets: the start stage makes them, while there is a file system and a user
+// to make them for, and the translator serves them. They are removed by the start stage if it
+// is there at the end; in the background nobody is who could, so the next instance replaces
+// or removes what is left.
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"passt/cmd/internal/conf"
+	"passt/cmd/internal/control"
+	"passt/link/stream"
+)
+
+// controls is the start stage's part of the control sockets.
+type controls struct{ own, conf string } // paths; empty if there is none
+
+// openControls makes the sockets. Our own is no condition for the rest; that of --conf-path is.
+func (s *starter) openControls() (err error) {
+	path, fd, err := steps.control(unix.Getpid())
+	if err != nil {
+		s.log.Debug("no control socket, and so no passt ports and passt flows", "error", err)
+	} else {
+		s.controls.own, s.c.Control = path, fd
+	}
+	if p := s.c.Options.ConfPath; p != "" {
+		if s.c.Conf, err = stream.Listen(p); err != nil {
+			return fmt.Errorf("--conf-path: %w", err)
+		}
+		s.controls.conf = p
+	}
+	return nil
+}
+
+// rename makes the number in the name of our own socket that of the process that stays.
+func (c *controls) rename(pid int) {
+	if c.own == "" {
+		return
+	}
+	if to := control.Path(filepath.Dir(c.own), pid); to != c.own && unix.Rename(c.own, to) == nil {
+		c.own = to
+	}
+}
+
+// remove removes the sockets.
+func (c *controls) remove() {
+	for _, p := range []string{c.own, c.conf} {
+		if p != "" {
+			_ = unix.Unlink(p) // somebody else may have removed it
+		}
+	}
+}
+
+// serveControls serves the control sockets of e for as long as the process lives.
+func (t *translator) serveControls(e runner) error {
+	inst, ok := e.(control.Instance)
+	if !ok {
+		return nil
+	}
+	s := control.NewServer(inst, t.c.identity(), t.log)
+	for _, c := range []struct {
+		fd    int
+		serve func(fd int) error
+	}{{t.c.Control, s.Serve}, {t.c.Conf, s.ServeConf}} {
+		if c.fd < 0 {
+			continue
+		}
+		if err := c.serve(c.fd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// identity is what the instance says of itself.
+func (c *config) identity() control.Identity {
+	o := &c.Options
+	id := control.Identity{
+		Mode: o.Mode.String(), Start: c.Start, Socket: c.Guests, Conf: o.ConfPath, NetNS: o.NetNS,
+	}
+	if o.Mode == conf.ModePasta && !c.joins() {
+		id.Command = filepath.Base(c.Command.Path)
+	}
+	return id
+}
+
+// absolute is path as any other process knows it, if that can be told.
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	if a, err := filepath.Abs(path); err == nil {
+		return a
+	}
+	return path
+}

@@ -1,0 +1,285 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The loopback bypass: local connections and datagrams go between the host and the namespace
+// by sockets of both, and never see the tap. How its connections end is in
+// bypassclose_test.go.
+
+// bypassPort is forwarded by startBypass, into the namespace with TCP and UDP, and
+// bypassPort+1 out of it.
+const bypassPort = 7700
+
+// startBypass starts pasta with one port of each kind.
+func startBypass(t *testing.T, args ...string) *instance {
+	t.Helper()
+	needsPasta(t)
+	in, out := fmt.Sprint(bypassPort), fmt.Sprint(bypassPort+1)
+	return start(t, append([]string{"-t", in, "-u", in, "-T", out, "-U", out}, args...)...)
+}
+
+// bypasses lists the ways past the tap for both families.
+func bypasses(in *instance) []path {
+	return []path{
+		{"into the namespace v4", host, in.ns, "127.0.0.1"},
+		{"into the namespace v6", host, in.ns, "::1"},
+		{"out of the namespace v4", in.ns, host, "127.0.0.1"},
+		{"out of the namespace v6", in.ns, host, "::1"},
+	}
+}
+
+// bypassed is the port of p that is forwarded.
+func (p path) bypassed() int {
+	if p.server == host {
+		return bypassPort + 1
+	}
+	return bypassPort
+}
+
+// tapBytes is how much has gone over the interface of the namespace in both directions.
+func tapBytes(t *testing.T, in *instance) int {
+	t.Helper()
+	l, err := ipJSON[[]struct {
+		Stats struct {
+			Rx, Tx struct{ Bytes int }
+		} `json:"stats64"`
+	}](in.ns, "-s", "link", "show", "dev", in.ifname)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l[0].Stats.Rx.Bytes + l[0].Stats.Tx.Bytes
+}
+
+func TestBypassTransfers(t *testing.T) {
+	const small, large = 1000, 10 << 20
+	for _, args := range [][]string{{"--config-net"}, {"--config-net", "--host-lo-to-ns-lo"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			in := startBypass(t, args...)
+			for _, network := range []string{"tcp", "udp"} {
+				for _, p := range bypasses(in) {
+					for _, size := range []int{1, small, large} {
+						t.Run(fmt.Sprintf("%s %s %d", network, p.name, size), func(t *testing.T) {
+							before := tapBytes(t, in)
+							exchange(t, p.client, p.server, network, p.addr, p.bypassed(), size)
+							if n := tapBytes(t, in) - before; n > small*4 {
+								t.Errorf("%d bytes went over the tap, want none of the transfer", n)
+							}
+						})
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestBypassEmptyStream(t *testing.T) {
+	in := startBypass(t, "--config-net")
+	for _, p := range bypasses(in) {
+		t.Run(p.name, func(t *testing.T) { exchange(t, p.client, p.server, "tcp", p.addr, p.bypassed(), 0) })
+	}
+}
+
+func TestBypassDatagramSizes(t *testing.T) {
+	in := startBypass(t, "--config-net")
+	for _, p := range bypasses(in) {
+		for _, size := range []int{0, 1, 1472, 1500, 8000, 65487} {
+			t.Run(fmt.Sprintf("%s %d", p.name, size), func(t *testing.T) {
+				// A port of p.port's scheme is one that is reached over the tap.
+				echoOnce(t, path{p.name, p.client, p.server, p.addr}, p.bypassed()-p.port(0), size)
+			})
+		}
+	}
+}
+
+// serveEnds answers each byte, or datagram, with the endpoints that the server sees: where it
+// came to, and from which address.
+func serveEnds(t *testing.T, n *netns, network, addr string) {
+	t.Helper()
+	if network == "tcp" {
+		serveOn(t, n, addr, func(c *net.TCPConn) {
+			l, r := c.LocalAddr().(*net.TCPAddr), c.RemoteAddr().(*net.TCPAddr)
+			answerEach(c, []byte(l.AddrPort().Addr().Unmap().String()+" from "+r.AddrPort().Addr().Unmap().String()))
+		})
+		return
+	}
+	p, err := n.listenPacket("udp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	go func() {
+		b := make([]byte, 100)
+		for {
+			_, from, err := p.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			at, _, _ := net.SplitHostPort(addr)
+			p.WriteTo([]byte(at+" from "+from.(*net.UDPAddr).AddrPort().Addr().Unmap().String()), from)
+		}
+	}()
+}
+
+func TestBypassAddresses(t *testing.T) {
+	// What a server sees that is bound to one address, and whether it is reached at all.
+	const closed = "closed"
+	for _, tc := range []struct {
+		name         string
+		args         []string
+		inside       bool // the server is in the namespace
+		v4, v6       string
+		want4, want6 string
+	}{
+		{"external address", nil, true, hostV4, hostV6, hostV4 + " from " + hostV4, hostV6 + " from " + hostV6},
+		{"loopback is not reached", nil, true, "127.0.0.1", "::1", closed, closed},
+		{"loopback by option", []string{"--host-lo-to-ns-lo"}, true, "127.0.0.1", "::1", "127.0.0.1 from 127.0.0.1", "::1 from ::1"},
+		{"not the external address with the option", []string{"--host-lo-to-ns-lo"}, true, hostV4, hostV6, closed, closed},
+		{"other external address", []string{"-a", "192.0.2.5", "-n", "24", "-g", "192.0.2.1", "-a", "2001:db8:77::5"}, true,
+			"192.0.2.5", "2001:db8:77::5", "192.0.2.5 from 192.0.2.5", "2001:db8:77::5 from 2001:db8:77::5"},
+		{"host's loopback", nil, false, "127.0.0.1", "::1", "127.0.0.1 from 127.0.0.1", "::1 from ::1"},
+		{"host's external address is not reached", nil, false, hostV4, hostV6, closed, closed},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			in := startBypass(t, append([]string{"--config-net"}, tc.args...)...)
+			client, server, port := host, in.ns, bypassPort
+			if !tc.inside {
+				client, server, port = in.ns, host, bypassPort+1
+			}
+			for _, network := range []string{"tcp", "udp"} {
+				for _, v := range []struct{ at, ask, want string }{{tc.v4, "127.0.0.1", tc.want4}, {tc.v6, "::1", tc.want6}} {
+					serveEnds(t, server, network, endpoint(v.at, port))
+					got := banner(client, network, endpoint(v.ask, port), time.Second)
+					if v.want == closed {
+						if strings.Contains(got, " from ") {
+							t.Errorf("%s: the server at %s is reached: %s", network, v.at, got)
+						}
+					} else if got != v.want {
+						t.Errorf("%s %s: the server sees %q, want %q", network, v.ask, got, v.want)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestBypassPortsOfTheNamespaceAreOnLoopback(t *testing.T) {
+	// -T and -U bind the namespace's loopback only: neither its other addresses nor the host's network has them.
+	in := startBypass(t, "--config-net")
+	serveEnds(t, host, "tcp", endpoint("127.0.0.1", bypassPort+1))
+	for _, from := range []struct {
+		n    *netns
+		addr string
+	}{{in.ns, hostV4}, {in.ns, hostV6}, {peer, hostV4}, {peer, hostV6}} {
+		if got := banner(from.n, "tcp", endpoint(from.addr, bypassPort+1), time.Second); got != "closed" {
+			t.Errorf("%s asks %s: %s, want closed", from.n.name, from.addr, got)
+		}
+	}
+}
+
+func TestNoSplice(t *testing.T) {
+	needsPasta(t)
+	in := start(t, "--config-net", "--no-splice", "-t", fmt.Sprint(bypassPort), "-u", fmt.Sprint(bypassPort))
+	const size = 1 << 20
+	want := map[string]string{"127.0.0.1": hostV4 + " from " + gateV4, "::1": hostV6 + " from " + gateV6}
+	at := map[string]string{"127.0.0.1": hostV4, "::1": hostV6}
+	for _, network := range []string{"tcp", "udp"} {
+		for _, p := range bypasses(in)[:2] {
+			t.Run(network+" "+p.name, func(t *testing.T) {
+				before := tapBytes(t, in)
+				exchange(t, p.client, p.server, network, p.addr, bypassPort, size)
+				if n := tapBytes(t, in) - before; n < 2*size {
+					t.Errorf("%d bytes went over the tap, want at least the %d of the transfer", n, 2*size)
+				}
+				serveEnds(t, in.ns, network, endpoint(at[p.addr], bypassPort))
+				if got := banner(host, network, endpoint(p.addr, bypassPort), time.Second); got != want[p.addr] {
+					t.Errorf("the server sees %q, want %q", got, want[p.addr])
+				}
+			})
+		}
+	}
+	t.Run("contradicts --host-lo-to-ns-lo", func(t *testing.T) {
+		r := runPasta(t, 5*time.Second, "--no-splice", "--host-lo-to-ns-lo", "--", "true")
+		if r.code != 1 || !strings.Contains(r.stderr, "--no-splice") || !strings.Contains(r.stderr, "--host-lo-to-ns-lo") {
+			t.Errorf("exit status %d, printed %q, want 1 and both options named", r.code, r.stderr)
+		}
+	})
+}
+
+func TestSpliceOnly(t *testing.T) {
+	in := startBypass(t, "--splice-only")
+	var names []string
+	for name := range links(t, in.ns) {
+		names = append(names, name)
+	}
+	if !slices.Equal(names, []string{"lo"}) {
+		t.Errorf("interfaces %v, want lo alone", names)
+	}
+	for _, network := range []string{"tcp", "udp"} {
+		for _, p := range bypasses(in) {
+			for _, size := range []int{1, 10 << 20} {
+				t.Run(fmt.Sprintf("%s %s %d", network, p.name, size), func(t *testing.T) {
+					exchange(t, p.client, p.server, network, p.addr, p.bypassed(), size)
+				})
+			}
+		}
+	}
+	t.Run("from elsewhere", func(t *testing.T) {
+		// Nothing else leads into this namespace: a remote client is served past the tap, too, or not at all.
+		serveEnds(t, in.ns, "tcp", endpoint("", bypassPort))
+		if got := banner(peer, "tcp", endpoint(hostV4, bypassPort), time.Second); got == "no answer" || strings.Contains(got, "timeout") {
+			t.Errorf("a remote client gets %q, want an answer or a refusal", got)
+		}
+	})
+}
+
+func TestBypassParallel(t *testing.T) {
+	in := startBypass(t, "--config-net")
+	const count, size = 200, 64 << 10
+	for _, p := range bypasses(in) {
+		t.Run(p.name, func(t *testing.T) {
+			serveOn(t, p.server, endpoint("", p.bypassed()), answerExchange)
+			var wg sync.WaitGroup
+			errs := make(chan error, count)
+			open := make(chan struct{}) // all are connected before the first is used
+			var connected sync.WaitGroup
+			connected.Add(count)
+			for range count {
+				wg.Go(func() {
+					c, err := p.client.dial("tcp", endpoint(p.addr, p.bypassed()), 5*time.Second)
+					connected.Done()
+					if err != nil {
+						errs <- err
+						return
+					}
+					defer c.Close()
+					<-open
+					c.SetDeadline(time.Now().Add(transferTime))
+					if err := askExchange(c.(*net.TCPConn), size); err != nil {
+						errs <- err
+					}
+				})
+			}
+			connected.Wait()
+			close(open)
+			wg.Wait()
+			close(errs)
+			failed := 0
+			for err := range errs {
+				if failed++; failed <= 3 {
+					t.Error(err)
+				}
+			}
+			if failed > 0 {
+				t.Errorf("%d of %d exchanges failed", failed, count)
+			}
+		})
+	}
+}
