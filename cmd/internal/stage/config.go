@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +22,7 @@ type config struct {
 	Options conf.Options
 	Network hostinfo.Network
 	Command command
+	Words   []string  // the user's command line, by which others find the process
 	Start   time.Time // when the start stage began; origin of the log's times
 	Pcap    int       // descriptor of the capture file; -1 if none
 	Link    int       // descriptor that leads to virtual machines; -1 if none
@@ -43,7 +45,7 @@ type config struct {
 // newConfig returns a config without any descriptors.
 func newConfig(o *conf.Options) config {
 	return config{
-		Options: *o, Start: time.Now(), Pcap: -1, Link: -1, LogFile: -1, Syslog: -1, Control: -1, Conf: -1, Target: netns.NoTarget, NS: -1,
+		Options: *o, Words: os.Args[1:], Start: time.Now(), Pcap: -1, Link: -1, LogFile: -1, Syslog: -1, Control: -1, Conf: -1, Target: netns.NoTarget, NS: -1,
 	}
 }
 

@@ -106,13 +106,13 @@ func launch(arg string, c *config, peer int, start spawner) (pid int, err error)
 	if err != nil {
 		return 0, fmt.Errorf("pass a descriptor on: %w", err)
 	}
-	return start([]string{arg, strconv.Itoa(m), strconv.Itoa(p)})
+	return start(append([]string{arg, strconv.Itoa(m), strconv.Itoa(p)}, c.Words...))
 }
 
 // inherit is launch's counterpart in the new process. From here on, what was passed is
 // closed on exec.
 func inherit(args []string) (c *config, peer int, err error) {
-	if len(args) != 2 {
+	if len(args) < 2 { // what follows is for ps to show
 		return nil, -1, fmt.Errorf("%d arguments", len(args))
 	}
 	m, err := strconv.Atoi(args[0])
