@@ -77,6 +77,14 @@ func (s *Stack) SetControl(c Control) { s.control = c }
 // Guest is what the guest was last seen to send from.
 func (s *Stack) Guest() *Guest { return &s.guest }
 
+// Expect notes an address that the guest is about to take, unless it was already seen to
+// send from one of the kind.
+func (s *Stack) Expect(a inet.Addr) {
+	if g := &s.guest; a.IsLinkLocal() && g.LinkLocal.IsZero() || !a.IsLinkLocal() && g.V6.IsZero() {
+		s.observe(&a)
+	}
+}
+
 // Forget forgets the guest and its fragments: another one may come.
 func (s *Stack) Forget() {
 	s.guest = Guest{}

@@ -122,6 +122,21 @@ func TestGuestObserved(t *testing.T) {
 	}
 }
 
+func TestGuestExpected(t *testing.T) {
+	s, _, _ := newStack(testConfig)
+	s.Expect(addr("fe80::99"))
+	s.Expect(addr("2001:db8::7"))
+	s.Expect(addr("2001:db8::8")) // a second one of the kind
+	if want := (Guest{V6: addr("2001:db8::7"), LinkLocal: addr("fe80::99")}); *s.Guest() != want {
+		t.Errorf("expected %+v", s.Guest())
+	}
+	s.Input([]l2.Packet{frameOf(packet("2001:db8::8", "2001:db8:9::9", ProtoUDP, 64, make([]byte, 8)))}, 1<<40)
+	s.Expect(addr("2001:db8::7"))
+	if want := (Guest{V6: addr("2001:db8::8"), LinkLocal: addr("fe80::99")}); *s.Guest() != want {
+		t.Errorf("observed %+v", s.Guest())
+	}
+}
+
 func TestLifetime(t *testing.T) {
 	for _, tt := range []struct {
 		name     string

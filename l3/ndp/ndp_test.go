@@ -278,6 +278,25 @@ func TestOtherMessages(t *testing.T) {
 	}
 }
 
+// TestTested tells of what the guest tests, and of nothing else.
+func TestTested(t *testing.T) {
+	var got []inet.Addr
+	c := config()
+	c.Tested = func(a inet.Addr) { got = append(got, a) }
+	w := newWire(t, c)
+	for _, m := range []message{
+		solicit("::", "ff02::1:ff00:77", "2001:db8::77"),
+		solicit("::", "ff02::1:ff00:1", ourLL),
+		solicit("::", "ff02::1:ff00:1", "::1"),
+		solicit(guestLL, "ff02::1:ff00:78", "2001:db8::78", guestLLA),
+	} {
+		w.frame(m.frame(), m.meta)
+	}
+	if len(got) != 1 || got[0] != ip("2001:db8::77") {
+		t.Errorf("told of %v", got)
+	}
+}
+
 // TestIPv4 passes on what only looks like Neighbor Discovery: an IPv4 packet.
 func TestIPv4(t *testing.T) {
 	w := newWire(t, config())

@@ -45,6 +45,9 @@ func (r *Router) neighborSolicitation(p *l3.Packet, opts options) {
 		return
 	}
 	ours := r.ours(&target)
+	if probe && !ours && mayBeBehindUs(&target) && r.cfg.Tested != nil {
+		r.cfg.Tested(target)
+	}
 	if !ours && (probe || !mayBeBehindUs(&target) || r.cfg.Ignore != nil && r.cfg.Ignore(target)) {
 		r.Stats.RxIgnored++
 		return

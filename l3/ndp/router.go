@@ -59,6 +59,9 @@ type Config struct {
 	// Ignore says of an address whether it is the guest's own, configured or observed: a
 	// solicitation for it stays unanswered. A nil function means that no address is.
 	Ignore func(a inet.Addr) bool
+	// Tested is told of each address that the guest tests before it takes it, and where it
+	// may be reached before it has sent anything from there. It may be nil.
+	Tested func(a inet.Addr)
 
 	// What Router Advertisements say.
 

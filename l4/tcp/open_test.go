@@ -205,6 +205,15 @@ func TestAnswering(t *testing.T) {
 		b.wantGone()
 		b.wantEnded(0, sock.Abort)
 	})
+	t.Run("a host that spoke and ended before", func(t *testing.T) {
+		b := newBench(t, allOffloads)
+		b.in(seg{flags: SYN, seq: irs, wnd: 65535, opts: synOpts})
+		b.socks.socks[0].queue, b.socks.socks[0].eof = []byte("hello"), true
+		b.event(0, sock.In|sock.Out|sock.RdHup) // all of it in the event of the connection, and no other follows
+		b.want("SYN", "SYN|ACK 0 1")
+		b.in(seg{flags: ACK, seq: irs + 1, ack: b.iss() + 1, wnd: 512})
+		b.want("all that it said", "ACK 1 1 len 5", "FIN|ACK 6 1")
+	})
 	t.Run("data with the ACK", func(t *testing.T) {
 		b := start(t)
 		b.in(seg{flags: ACK, seq: irs + 1, ack: b.iss() + 1, wnd: 512, data: "hello"})

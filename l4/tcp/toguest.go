@@ -243,10 +243,12 @@ func (t *Translator) Event(ref sock.Ref, ev uint32, now int64) {
 	if c.state == dialing {
 		if ev&(sock.Err|sock.Hup) != 0 {
 			t.dialFailed(e, now)
-		} else if ev&sock.Out != 0 {
-			t.connected(e, now)
+			return
 		}
-		return
+		if ev&sock.Out == 0 {
+			return
+		}
+		t.connected(e, now) // and the same event may tell of data, or the end: a peer that speaks first
 	}
 	if ev&(sock.RdHup|sock.Hup) != 0 {
 		c.set(hostClosing)

@@ -24,7 +24,7 @@ func (w *worker) services() {
 	}
 	if n.V6.Enabled && !o.NoNDP {
 		w.ndp = ndp.New(ndp.Config{
-			MAC: [6]byte(n.MAC), LinkLocal: n.V6.OurAddr, Gateway: n.V6.Gateway, Ignore: w.isGuestAddr,
+			MAC: [6]byte(n.MAC), LinkLocal: n.V6.OurAddr, Gateway: n.V6.Gateway, Ignore: w.isGuestAddr, Tested: w.ip.Expect,
 			Prefix: n.V6.Addr, MTU: uint32(mtu), DNS: dnsOf(&n.V6, o.DHCPDNS), Search: search,
 			Managed: !o.NoDHCPv6, Other: !o.NoDHCPv6, NoRA: o.NoRA, Rand: rand.Int64N,
 		}, w.ip)
