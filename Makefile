@@ -4,7 +4,7 @@
 # make quick      the tests that need no namespaces and no privileges
 # make lint       gofmt, go vet, staticcheck or golangci-lint
 # make fuzz       each fuzz target for FUZZTIME
-# make bench      the benchmarks of each layer
+# make bench      the benchmarks of each layer, and, as root, of the whole beside what is installed
 # make clean      removes what was built
 
 export CGO_ENABLED := 0
@@ -26,16 +26,18 @@ run: build
 	bin/demo bin/pasta
 
 .PHONY: test
-test: build tools
+test: build tools guest-kernel
 	$(GO) test ./...
 	E2E=1 $(GO) test -count=1 -timeout $(E2ETIME) ./tests/e2e
+	E2E=1 $(GO) test -count=1 -timeout $(E2ETIME) ./tests/guest
 
 .PHONY: quick
 quick:
 	$(GO) test ./...
 
 # What the end-to-end tests call, and the Debian packages that it comes in.
-TOOLS := ip:iproute2 ping:iputils-ping tshark:tshark dhclient:isc-dhcp-client udhcpc:udhcpc dhcpcd:dhcpcd-base
+TOOLS := ip:iproute2 ping:iputils-ping tshark:tshark dhclient:isc-dhcp-client udhcpc:udhcpc dhcpcd:dhcpcd-base \
+	qemu-system-x86_64:qemu-system-x86 busybox:busybox-static iperf3:iperf3
 
 # Installs what is missing, if it may; otherwise says what the tests will leave out.
 .PHONY: tools
@@ -54,6 +56,23 @@ tools:
 	echo "not installed, the tests that need them are skipped:$$missing"; \
 	echo "to run them all: apt-get install$$packages"
 
+# Unpacks the kernel that the guests of tests/guest boot, if it can be had.
+.PHONY: guest-kernel
+guest-kernel:
+	@for k in out/guest/boot/vmlinuz-*; do [ ! -e "$$k" ] || exit 0; done; \
+	newest() { apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p'; }; \
+	if command -v apt-get >/dev/null && [ "$$(dpkg --print-architecture)" = amd64 ]; then \
+		package=$$(newest); \
+		[ -n "$$package" ] || [ "$$(id -u)" != 0 ] || { apt-get update -qq; package=$$(newest); }; \
+		if [ -n "$$package" ]; then \
+			echo "unpacking $$package"; \
+			rm -rf out/guest.part && mkdir -p out/guest.part && cd out/guest.part && \
+			apt-get download -qq -o APT::Sandbox::User=root $$package && dpkg-deb -x *.deb . && rm -f *.deb && \
+			cd .. && rm -rf guest && mv guest.part guest && exit 0; \
+		fi; \
+	fi; \
+	echo "no kernel for guests, their tests are skipped: unpack a linux-image-cloud-amd64 package into out/guest"
+
 .PHONY: lint
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go' 2>/dev/null || find . -name '*.go')); \
@@ -71,9 +90,15 @@ fuzz:
 		done; \
 	done
 
+# Both may be set: go run ./tests/bench -h shows what there is.
+BENCHFLAGS ?= --rounds 3 --secs 0.5
+BENCHTOOLS ?=
+
 .PHONY: bench
-bench:
+bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	@if [ "$$(id -u)" = 0 ]; then echo $(GO) run ./tests/bench $(BENCHFLAGS) $(BENCHTOOLS); $(GO) run ./tests/bench $(BENCHFLAGS) $(BENCHTOOLS); \
+	else echo "the whole is measured only as root, who may make the namespaces"; fi
 
 .PHONY: clean
 clean:

@@ -37,7 +37,8 @@ func autoWays(in *instance) []autoWay {
 	}
 }
 
-// occupy binds a port of n and answers what comes there with text, until it is closed.
+// occupy binds a port of n and answers what comes there with text, until it is closed
+// or the test ends.
 func occupy(t *testing.T, n *netns, network, addr, text string) io.Closer {
 	t.Helper()
 	if network == "udp" {
@@ -45,6 +46,7 @@ func occupy(t *testing.T, n *netns, network, addr, text string) io.Closer {
 		if err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { p.Close() })
 		go func() {
 			b := make([]byte, 100)
 			for {

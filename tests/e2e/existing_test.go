@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,8 +17,12 @@ import (
 // pasta for namespaces that exist: how they are named, who may do it, when it is ready, and
 // when it ends.
 
-// goesWithin is how long pasta may stay, and keep its ports, after its namespace is gone.
-const goesWithin = 200 * time.Millisecond
+// How long pasta may stay, and keep its ports, after its namespace is gone: usually, and at
+// most on a busy machine.
+const (
+	goesUsually = 50 * time.Millisecond
+	goesWithin  = 500 * time.Millisecond
+)
 
 // existing is one way to name a namespace that exists.
 type existing struct {
@@ -60,6 +65,7 @@ func existingWays() []existing {
 
 func TestExisting(t *testing.T) {
 	const port = 7900
+	var all []time.Duration
 	for _, w := range existingWays() {
 		t.Run(w.name, func(t *testing.T) {
 			g := w.make(t)
@@ -82,12 +88,18 @@ func TestExisting(t *testing.T) {
 			if !d.ends(2 * time.Second) {
 				t.Fatal("pasta goes on 2 s after the end of the namespace")
 			}
-			if took := time.Since(begin); took > goesWithin {
+			took := time.Since(begin)
+			all = append(all, took)
+			if took > goesWithin {
 				t.Errorf("pasta went %v after the namespace, want %v at most", took, goesWithin)
 			}
 			portsAreFree(t, port)
 			noPastaLeft(t)
 		})
+	}
+	slices.Sort(all)
+	if len(all) > 5 && all[len(all)/2] > goesUsually {
+		t.Errorf("pasta goes after its namespaces by %v, half of the times by more than %v", all, goesUsually)
 	}
 }
 
@@ -144,22 +156,22 @@ func TestExistingForeground(t *testing.T) {
 			argv := slices.Concat(who.by, []string{pastaPath, "-f", "--config-net"}, withDefaults([]string{"-t", fmt.Sprint(port)}), []string{strconv.Itoa(g.pid)})
 			cmd := exec.Command(argv[0], argv[1:]...)
 			who.as(cmd)
+			var printed bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &printed, &printed
 			if err := host.do(cmd.Start); err != nil {
 				t.Fatal(err)
 			}
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()
-			t.Cleanup(func() { cmd.Process.Kill() })
-			eventually(t, 5*time.Second, func() error {
-				if bindable(host, "tcp", endpoint("", port)) == nil {
-					return fmt.Errorf("port %d is not bound", port)
+			t.Cleanup(func() {
+				cmd.Process.Kill()
+				if t.Failed() {
+					t.Logf("it printed:\n%s", printed.String())
 				}
-				if defaultRoute(t, g.ns, "-4") == "" {
-					return fmt.Errorf("no default route")
-				}
-				return nil
 			})
-			exchange(t, peer, g.ns, "tcp", hostV4, port, 1000)
+			// The test must not bind the port itself to see whether pasta has, which would be in pasta's way.
+			occupy(t, g.ns, "tcp", endpoint("", port), "inside")
+			eventually(t, 5*time.Second, answers(peer, "tcp", endpoint(hostV4, port), "inside"))
 			begin := time.Now()
 			tc.end(g, cmd.Process)
 			select {

@@ -91,9 +91,6 @@ func TestLogFileIsKept(t *testing.T) {
 	for range 2 {
 		in := start(t, "--config-net", "--log-file", path)
 		exchange(t, in.ns, peer, "tcp", peerV4, 7971, 1000)
-		if log := in.log(); log != "" {
-			t.Errorf("what belongs to the file went to standard error:\n%s", log)
-		}
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
