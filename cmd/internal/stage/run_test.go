@@ -76,7 +76,8 @@ func TestCommand(t *testing.T) {
 	}{
 		{"root", "id -u; id -g", "0\n0\n"},
 		{"first process", "echo $$; ls -d /proc/[0-9]*", "1\n/proc/1\n"},
-		{"default signals", "cat /proc/self/status | while read k v; do case $k in SigBlk:|SigIgn:|SigCgt:) echo $k$v; esac; done", "SigBlk:0000000000000000\nSigIgn:0000000000000000\nSigCgt:0000000000000000\n"},
+		// Signals from 32 on are left out: some of them may be ignored where the tests are started.
+		{"default signals", "cat /proc/self/status | while read k v; do case $k in SigBlk:|SigIgn:|SigCgt:) echo $k$((0x$v & 0x7fffffff));; esac; done", "SigBlk:0\nSigIgn:0\nSigCgt:0\n"},
 		{"open files limit", "ulimit -Sn", "123\n"},
 		{"descriptors", "ls -l /proc/self/fd | grep -E 'memfd|socket:|net/tun|anon_inode|stub'; cat <&5", "from outside\n"},
 		{"environment", "printenv ODD; printenv -0 | tr '\\0' '\\n' | grep -ciE 'pasta: |stage='; true", "a=b  c\n0\n"},
