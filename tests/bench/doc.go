@@ -12,8 +12,8 @@
 // It needs root, and runs in PID, mount and network namespaces of its own, so that the
 // machine's network is never touched, and nothing is left however it ends:
 //
-//	N (the one that pasta makes)      - tap -     H (the host) - veth - P (the peer)
-//	G (the guest) - tap - passt guest - socket - /
+//	N (the one that pasta makes)  - tap - H (the host) - veth - P (the peer)
+//	G (the guest) - tap - passt guest - socket - H
 //
 // In N, the tap has an MTU of 65520 bytes, or of 1500 for some rows. G stands in for a virtual
 // machine: "passt guest", always of this build, passes frames between a tap in it and the UNIX

@@ -74,7 +74,7 @@ const (
 	toOutside  = "127.0.0.1:" + outerPort
 )
 
-// allRows are the rows in the order of the table. A few words on the names: "in" is from the
+// allRows are the rows in the order of the table. On their names: "in" is from the
 // peer, "fwd" comes by a forwarded port, "lo" by the host's loopback and a forwarded port,
 // "ns-lo" the other way round, "xN" is N connections at once.
 var allRows = []row{

@@ -183,7 +183,14 @@ func startDaemon(t *testing.T, who somebody, args ...string) *daemon {
 func (d *daemon) alive() bool {
 	// The link cannot be followed, the process having changed its root.
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", d.pid))
-	return err == nil && filepath.Base(exe) == filepath.Base(pastaPath)
+	return err == nil && isPasta(exe)
+}
+
+// isPasta says whether exe, as /proc/PID/exe has it, is the binary under test, which may
+// have been started by a link of another name.
+func isPasta(exe string) bool {
+	file, err := filepath.EvalSymlinks(pastaPath)
+	return err == nil && filepath.Base(exe) == filepath.Base(file)
 }
 
 // ends waits for the end of the process. While any of its threads is there, so is what it has
