@@ -66,7 +66,7 @@ func New(p Params) (e *Engine, err error) {
 	}
 	if !p.Options.NoICMP {
 		if err := icmp.Check(); err != nil {
-			p.Log.Warn(err.Error())
+			p.Log.Info(err.Error()) // advice, not trouble: callers that ask for quiet get none
 		}
 	}
 	// One worker serves one queue; a second one is a second turn of this, with the
