@@ -80,8 +80,9 @@ func (t *Translator) askRoom(e *entry) {
 	size, taken, payload := t.cfg.Sockets.Room(int(c.fd))
 	free := size - taken
 	c.sndBuf, c.room = int32(size), int32(free)
-	if payload > askAfter {
-		c.cost = uint16(min(taken*costOne/payload, costMost))
+	if payload > askAfter { // what was dear once may be so again: up at once, down by halves
+		now := uint16(min(taken*costOne/payload, costMost))
+		c.cost = max(now, (c.cost+now)/2)
 	}
 	if free < size/3 || c.has(full) {
 		c.set(waitRoom)
@@ -103,7 +104,7 @@ func (t *Translator) roomy(e *entry) {
 // largest segment to ask the guest for. A sender does not use a window smaller than its
 // segment before a timer expires (RFC 9293, section 3.8.6.2.1), so a segment is no larger
 // than what the socket takes whenever the kernel says that it is writable: a third of its
-// buffer, which starts out small and can only grow. Where the guest's frames may be larger
+// buffer, less what payload costs there; the buffer starts out small and can only grow. Where the guest's frames may be larger
 // than a segment anyway, little is lost by a moderate size.
 func (t *Translator) firstLook(c *Conn) {
 	size, taken, _ := t.cfg.Sockets.Room(int(c.fd))
@@ -119,20 +120,21 @@ func (t *Translator) firstLook(c *Conn) {
 	if t.caps.Offload&gso != 0 {
 		mss = min(mss, gsoMSS)
 	}
-	c.rcvMSS = uint16(max(min(mss, size/3-2*overhead-1<<rcvScale), defaultMSS4))
+	c.rcvMSS = uint16(max(min(mss, size/4-2*overhead-1<<rcvScale), defaultMSS4))
 }
 
 // gsoMSS divides what a guest puts into one super-frame (65535 bytes less its headers)
-// with little left over.
-const gsoMSS = 13032
+// with little left over. It is small enough to fit into a third of the smallest buffers
+// also where payload costs three times its size.
+const gsoMSS = 4344
 
 // wanted is the window that the socket is good for: what is free, divided by what a byte of
-// payload has cost there so far, with an eighth to spare, or one whole segment, whose cost
-// is known. Large buffers cost little more than they carry, segments that wait for the
+// payload has cost there so far, with an eighth to spare, or less to spare for one whole
+// segment. Large buffers cost little more than they carry, segments that wait for the
 // small window of a peer more than twice as much.
 func (c *Conn) wanted() int32 {
-	fits := int32(max(int64(c.room), 0) * costOne / int64(c.cost) * 7 / 8)
-	return max(fits, min(int32(c.rcvMSS)+1<<rcvScale, c.room-2*overhead))
+	fits := int32(max(int64(c.room), 0) * costOne / int64(c.cost))
+	return max(fits/8*7, min(int32(c.rcvMSS)+1<<rcvScale, fits-2*overhead))
 }
 
 // askAgain makes the guest send again what was dropped. It would notice by a timeout; three
@@ -156,6 +158,12 @@ func (c *Conn) advertise() uint16 {
 	c.rcvAck = c.rcvNxt
 	if c.has(full) {
 		return 0
+	}
+	if c.has(losing) && before(c.rcvNxt, c.lostTo) {
+		// Nothing new until the holes are filled: the guest's recovery (RFC 6582) ends with what
+		// was outstanding when it began, and a loss behind that would cost it a timeout.
+		c.rcvEdge = seqMax(c.rcvEdge, c.lostTo)
+		return uint16(min((c.lostTo-c.rcvNxt+1<<c.rcvScale-1)>>c.rcvScale, 65535))
 	}
 	w := c.wanted()
 	edge := c.rcvNxt + uint32(w)>>c.rcvScale<<c.rcvScale
