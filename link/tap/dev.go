@@ -17,10 +17,11 @@ const (
 	// rxRoom is the room that a read gets: the header, the longest frame with a VLAN tag,
 	// and one byte by which a longer one shows.
 	rxRoom = vnetHdrLen + link.MaxFrame + 4 + 1
-	// rxSize and txSize are the sizes of the arenas: four of the longest frames, or 64
-	// shorter ones. The kernel gives the pages only once they are touched, and both are
+	// rxSize and txSize are the sizes of the arenas: eight of the longest frames to receive,
+	// since one send and one acknowledgement serve them all, and four to send; or 64 shorter
+	// ones. The kernel gives the pages only once they are touched, and both are
 	// used from the start, so a link without bulk traffic costs a few pages.
-	rxSize = 4 * (rxRoom + align)
+	rxSize = 8 * (rxRoom + align)
 	txSize = 4 * (maxBody + 1)
 	// align is where frames and bodies start: cache lines.
 	align = 64
