@@ -13,7 +13,6 @@ const (
 	KindUDP                        // a UDP host socket, or the timer of a UDP flow
 	KindICMP                       // a ping socket, or the timer of an echo flow
 	KindNDP                        // timer of router advertisements
-	KindFrag                       // timer of fragments waiting for the rest
 	KindSplice                     // a socket of a bypassed TCP connection, or their timer
 	KindSpliceUDP                  // a socket of a bypassed UDP flow, or their timer
 	KindSplicePort                 // a bound UDP socket of the bypass
