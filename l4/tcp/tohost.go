@@ -104,8 +104,9 @@ func (t *Translator) roomy(e *entry) {
 // largest segment to ask the guest for. A sender does not use a window smaller than its
 // segment before a timer expires (RFC 9293, section 3.8.6.2.1), so a segment is no larger
 // than what the socket takes whenever the kernel says that it is writable: a third of its
-// buffer, less what payload costs there; the buffer starts out small and can only grow. Where the guest's frames may be larger
-// than a segment anyway, little is lost by a moderate size.
+// buffer, less what payload costs there; the buffer starts out small and can only grow.
+// Where the guest's frames may be larger than a segment anyway, little is lost by a
+// moderate size.
 func (t *Translator) firstLook(c *Conn) {
 	size, taken, _ := t.cfg.Sockets.Room(int(c.fd))
 	if size <= 0 {

@@ -174,7 +174,7 @@ func (t *Translator) head(e *entry, slot *link.Slot, d *sock.Datagram) {
 	h := slot.Head[at:]
 	putHeader(h, &e.Key, d.Len)
 	if t.caps.Offload&link.OffloadCsum == 0 {
-		binary.BigEndian.PutUint16(h[6:], finish(sumBody(l3.Sum(uint32(pseudo), h), slot.Body, d.Len)))
+		binary.BigEndian.PutUint16(h[6:], finish(l3.SumPieces(l3.Sum(uint32(pseudo), h), slot.Body, d.Len)))
 		return
 	}
 	binary.BigEndian.PutUint16(h[6:], pseudo)
@@ -198,22 +198,6 @@ func finish(sum uint32) uint16 {
 		return c
 	}
 	return 0xffff
-}
-
-// sumBody adds the first n bytes of body to sum.
-func sumBody(sum uint32, body [][]byte, n int) uint32 {
-	odd := false
-	for _, b := range body {
-		b = b[:min(len(b), n)]
-		n -= len(b)
-		part := l3.Fold(l3.Sum(0, b))
-		if odd {
-			part = part<<8 | part>>8 // RFC 1071, section 2 (B)
-		}
-		sum = uint32(l3.Fold(sum)) + uint32(part)
-		odd = odd != (len(b)%2 == 1)
-	}
-	return sum
 }
 
 // stash moves the i-th datagram out of its slot, which will soon not be ours any more.
