@@ -27,8 +27,6 @@ const (
 	// from the start, so a link without bulk traffic costs a few pages.
 	rxSize = 4 * (lenLen + link.MaxFrame)
 	txSize = 4 * (maxBody + 1)
-	// align is where bodies start: cache lines.
-	align = 64
 	// sendBuffer is what is asked for as the socket's send buffer, in bytes: several of the
 	// longest frames. The system's limit (wmem_max) may make it less.
 	sendBuffer = 1 << 20
@@ -46,22 +44,20 @@ type Stats struct {
 // Dev is a link of framed Ethernet on a stream socket, and does nothing while no socket is
 // attached. It belongs to one thread.
 type Dev struct {
-	fd    int
-	err   error // the final one of this guest
-	Stats Stats
+	link.Arena // what Reserve lends
+	fd         int
+	err        error // the final one of this guest
+	Stats      Stats
 
 	rx         []byte
 	begin, end int // what is in rx and was not received yet
 
-	tx   []byte
 	rest []byte // of the frame that was sent in part: it comes before anything else
 	left []byte // memory of rest
 	msg  unix.Msghdr
 	iov  [1 + 3*batch]sys.Iovec
 	lens [batch][lenLen]byte // of the frames of a Send
-	head [batch][link.MaxHead]byte
-	body [batch][1][]byte
-	size [batch]int // of the frames of a Send with their lengths, in bytes
+	size [batch]int          // of the frames of a Send with their lengths, in bytes
 }
 
 var _ link.Device = (*Dev)(nil)
@@ -69,10 +65,10 @@ var _ link.Device = (*Dev)(nil)
 // New makes a device that nobody is attached to.
 func New() *Dev {
 	return &Dev{
-		fd:   -1,
-		rx:   make([]byte, rxSize),
-		tx:   make([]byte, txSize),
-		left: make([]byte, lenLen+link.MaxFrame),
+		fd:    -1,
+		rx:    make([]byte, rxSize),
+		Arena: link.NewArena(txSize, batch, maxBody),
+		left:  make([]byte, lenLen+link.MaxFrame),
 	}
 }
 

@@ -14,24 +14,6 @@ import (
 	"passt/link/sys"
 )
 
-// Reserve implements link.Device.
-func (d *Dev) Reserve(dst []link.Slot, size int) int {
-	if size > maxBody || size < 0 {
-		return 0
-	}
-	step := (size + align - 1) &^ (align - 1)
-	n := min(len(dst), batch)
-	if step > 0 {
-		n = min(n, len(d.tx)/step)
-	}
-	for i := range dst[:n] {
-		off := i * step
-		d.body[i][0] = d.tx[off : off+size : off+size]
-		dst[i] = link.Slot{Head: d.head[i][:], Body: d.body[i][:]}
-	}
-	return n
-}
-
 // Backlog says whether a part of a frame waits for room in the socket. Then a Send, of
 // nothing if there is nothing else, is due once the descriptor is writable.
 func (d *Dev) Backlog() bool { return len(d.rest) > 0 }
@@ -45,7 +27,7 @@ func (d *Dev) Send(s []link.Slot) (int, error) {
 	s = s[:min(len(s), batch)]
 	iov := d.iov[:0]
 	if len(d.rest) > 0 {
-		iov = addIovec(iov, d.rest)
+		iov = sys.AddIovec(iov, d.rest)
 	}
 	for i := range s {
 		iov = d.add(iov, i, &s[i])
@@ -71,10 +53,10 @@ func (d *Dev) add(v []sys.Iovec, i int, s *link.Slot) []sys.Iovec {
 	}
 	d.size[i] = lenLen + n
 	binary.BigEndian.PutUint32(d.lens[i][:], uint32(n))
-	v = addIovec(v, d.lens[i][:])
-	v = addIovec(v, s.Head)
+	v = sys.AddIovec(v, d.lens[i][:])
+	v = sys.AddIovec(v, s.Head)
 	if s.Len > 0 {
-		v = addIovec(v, s.Body[0][:s.Len])
+		v = sys.AddIovec(v, s.Body[0][:s.Len])
 	}
 	return v
 }
@@ -112,11 +94,4 @@ func (d *Dev) keep(i int, s *link.Slot, n int) {
 		b = append(b, s.Body[0][:s.Len]...)
 	}
 	d.rest = b[n:]
-}
-
-// addIovec appends b to v, whose capacity the caller has seen to.
-func addIovec(v []sys.Iovec, b []byte) []sys.Iovec {
-	v = v[:len(v)+1]
-	sys.SetIovec(&v[len(v)-1], b)
-	return v
 }

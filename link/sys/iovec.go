@@ -32,6 +32,13 @@ func Advance(v []Iovec, n int) []Iovec {
 	return v
 }
 
+// AddIovec appends b to v, whose capacity the caller has seen to.
+func AddIovec(v []Iovec, b []byte) []Iovec {
+	v = v[:len(v)+1]
+	SetIovec(&v[len(v)-1], b)
+	return v
+}
+
 // Readv reads into the pieces of v, in order.
 func Readv(fd int, v []Iovec) (int, syscall.Errno) {
 	return ret(unix.RawSyscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(v))), uintptr(len(v))))

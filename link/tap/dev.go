@@ -19,11 +19,11 @@ const (
 	rxRoom = vnetHdrLen + link.MaxFrame + 4 + 1
 	// rxSize and txSize are the sizes of the arenas: eight of the longest frames to receive,
 	// since one send and one acknowledgement serve them all, and four to send; or 64 shorter
-	// ones. The kernel gives the pages only once they are touched, and both are
-	// used from the start, so a link without bulk traffic costs a few pages.
+	// ones. The kernel gives the pages only once they are touched, and both are used from
+	// the start, so a link without bulk traffic costs a few pages.
 	rxSize = 8 * (rxRoom + align)
 	txSize = 4 * (maxBody + 1)
-	// align is where frames and bodies start: cache lines.
+	// align is where received frames start: cache lines.
 	align = 64
 )
 
@@ -37,16 +37,14 @@ type Stats struct {
 // Dev is one queue of a tap interface. It belongs to one thread. Its descriptor is for a
 // level-triggered epoll instance: see Recv.
 type Dev struct {
-	fd    int
-	f     Features
-	pace  pace
-	rx    []byte
-	tx    []byte
-	hdr   [vnetHdrLen]byte // of the frame being sent
-	iov   [3]sys.Iovec     // hdr, Head, Body
-	head  [batch][link.MaxHead]byte
-	body  [batch][1][]byte
-	Stats Stats
+	link.Arena // what Reserve lends
+	fd         int
+	f          Features
+	pace       pace
+	rx         []byte
+	hdr        [vnetHdrLen]byte // of the frame being sent
+	iov        [3]sys.Iovec     // hdr, Head, Body
+	Stats      Stats
 }
 
 var _ link.Device = (*Dev)(nil)
@@ -54,7 +52,7 @@ var _ link.Device = (*Dev)(nil)
 // New makes a device of fd, a queue that Create opened with the features f; fd becomes the
 // device's.
 func New(fd int, f Features) *Dev {
-	return &Dev{fd: fd, f: f, pace: newPace(), rx: make([]byte, rxSize), tx: make([]byte, txSize)}
+	return &Dev{fd: fd, f: f, pace: newPace(), Arena: link.NewArena(txSize, batch, maxBody), rx: make([]byte, rxSize)}
 }
 
 // FD implements link.Device.

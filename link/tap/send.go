@@ -13,24 +13,6 @@ import (
 	"passt/link/sys"
 )
 
-// Reserve implements link.Device.
-func (d *Dev) Reserve(dst []link.Slot, size int) int {
-	if size > maxBody || size < 0 {
-		return 0
-	}
-	step := (size + align - 1) &^ (align - 1)
-	n := min(len(dst), batch)
-	if step > 0 {
-		n = min(n, len(d.tx)/step)
-	}
-	for i := range dst[:n] {
-		off := i * step
-		d.body[i][0] = d.tx[off : off+size : off+size]
-		dst[i] = link.Slot{Head: d.head[i][:], Body: d.body[i][:]}
-	}
-	return n
-}
-
 // Send implements link.Device. Frames that the kernel refuses are counted and left out.
 func (d *Dev) Send(s []link.Slot) (int, error) {
 	for i := range s {
@@ -57,21 +39,14 @@ func (d *Dev) write(s *link.Slot) syscall.Errno {
 	iov := d.iov[:0]
 	if d.f.VnetHdr > 0 {
 		putVnetHdr(d.hdr[:], &s.Meta)
-		iov = addIovec(iov, d.hdr[:])
+		iov = sys.AddIovec(iov, d.hdr[:])
 	} else if s.Meta.GSO != link.GSONone || s.Meta.Flags&link.NeedsCsum != 0 {
 		return unix.EOPNOTSUPP // there is no way to say so
 	}
-	iov = addIovec(iov, s.Head)
+	iov = sys.AddIovec(iov, s.Head)
 	if s.Len > 0 {
-		iov = addIovec(iov, s.Body[0][:s.Len])
+		iov = sys.AddIovec(iov, s.Body[0][:s.Len])
 	}
 	_, e := sys.Writev(d.fd, iov)
 	return e
-}
-
-// addIovec appends b to v, whose capacity the caller has seen to.
-func addIovec(v []sys.Iovec, b []byte) []sys.Iovec {
-	v = v[:len(v)+1]
-	sys.SetIovec(&v[len(v)-1], b)
-	return v
 }
