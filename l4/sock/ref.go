@@ -6,7 +6,6 @@ type Kind uint8
 // Kinds of events.
 const (
 	KindLink       Kind = iota + 1 // the guest's link
-	KindClock                      // the alarm for the timer wheel
 	KindWake                       // another thread wants the worker's attention
 	KindListen                     // a listening socket of a forwarded TCP port
 	KindTCP                        // a TCP flow's socket, or its timer

@@ -53,14 +53,24 @@ func (p *Epoll) ctl(op, fd int, ref uint64, events uint32) syscall.Errno {
 	return e
 }
 
-// Wait waits for events, fills dst with them and returns how many. It is the one call here
-// that blocks: it tells the scheduler, so that other threads can have its P meanwhile.
+// Wait waits for events, fills dst with them and returns how many. It tells the scheduler, so
+// that other threads can have its P meanwhile.
+func (p *Epoll) Wait(dst []Event) (int, syscall.Errno) { return p.wait(dst, false) }
+
+// wait waits for events; keep says to keep the P.
 //
 // There is no timeout on purpose: it would cost the setting of a hardware timer for each
 // wait. See Timer.
-func (p *Epoll) Wait(dst []Event) (int, syscall.Errno) {
+func (p *Epoll) wait(dst []Event, keep bool) (int, syscall.Errno) {
 	n := min(len(dst), len(p.raw))
-	r, _, e := unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.raw[0])), uintptr(n), ^uintptr(0), 0, 0)
+	const forever = ^uintptr(0)
+	var r uintptr
+	var e syscall.Errno
+	if keep {
+		r, _, e = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.raw[0])), uintptr(n), forever, 0, 0)
+	} else {
+		r, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.raw[0])), uintptr(n), forever, 0, 0)
+	}
 	if e != 0 {
 		return 0, e
 	}

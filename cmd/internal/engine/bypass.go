@@ -23,7 +23,7 @@ func (w *worker) makeBypass(rules *nat.Rules, socks *sock.TCP) {
 	if p.Inside == nil {
 		return
 	}
-	poller := sock.Epoll{Epoll: w.epoll}
+	poller := sock.Epoll{Epoll: w.epoll.Epoll}
 	maxTCP, maxUDP, _ := limits()
 	obs := (*nat.Observed)(w.ip.Guest())
 	if !p.Options.NoTCP {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -92,6 +93,8 @@ func (e *Engine) Run() error {
 	if s := e.p.Options.Stats; s > 0 {
 		go e.report(time.Duration(s)*time.Second, stop)
 	}
+	// Each worker keeps its P while it is busy (sys.Waiter). One more does for everybody else.
+	runtime.GOMAXPROCS(len(e.workers) + 1)
 	return e.workers[0].run()
 }
 

@@ -3,7 +3,7 @@ package engine
 // A worker is one thread with its own epoll instance, its own queue of the link, and its
 // own flows, timers and buffers:
 //
-//	wait → dispatch on references → timers → flush → set the alarm → wait
+//	wait → dispatch on references → timers → flush → wait
 //
 // Events of sockets mostly set flags; what they make possible happens in the flush, once
 // for each flow of a burst.
@@ -40,7 +40,7 @@ const eventBatch = 128
 type worker struct {
 	e     *Engine
 	start time.Time
-	epoll *sys.Epoll
+	epoll *sys.Waiter
 	wheel *wheel.Wheel
 
 	dev     link.Device
@@ -62,9 +62,7 @@ type worker struct {
 	udpPorts map[int]sock.Ref // the forwarded ports of udp, by descriptor
 	calls
 
-	alarm     *sys.Timer
-	alarmAt   int64 // when the alarm goes off; 0 if it is not set
-	nextTimer int64 // when the wheel has something due
+	nextTimer int64 // when the wheel has something due; 0 if it is empty
 
 	guests  guests
 	linkOut bool // the link is watched for being writable
@@ -80,22 +78,18 @@ func newWorker(e *Engine, dev link.Device, socks *sock.TCP, out4, out6 sock.Outb
 	w := &worker{e: e, dev: dev, start: time.Now().Add(-time.Second), udpPorts: make(map[int]sock.Ref)}
 	w.flusher, _ = dev.(flusher)
 	var err error
-	if w.epoll, err = sys.NewEpoll(eventBatch); err != nil {
-		return nil, fmt.Errorf("create an epoll instance: %w", err)
-	}
-	if w.alarm, err = sys.NewTimer(); err != nil {
-		return nil, fmt.Errorf("create a timer: %w", err)
+	if w.epoll, err = sys.NewWaiter(eventBatch); err != nil {
+		return nil, fmt.Errorf("create an epoll instance and its timer: %w", err)
 	}
 	w.wheel = wheel.New(w.now())
 	w.layers()
 	w.translators(socks, out4, out6)
-	poller := sock.Epoll{Epoll: w.epoll}
+	poller := sock.Epoll{Epoll: w.epoll.Epoll}
 	if w.calls.fd, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("create an eventfd: %w", err)
 	}
 	w.ports = fwd.NewPorts(socks, w.accepters(), poller)
 	w.makeGuests()
-	poller.Add(w.alarm.FD(), sock.MakeRef(sock.KindClock, 0, 0), sock.In|sock.Edge)
 	poller.Add(e.wake, sock.MakeRef(sock.KindWake, 0, 0), sock.In)
 	poller.Add(w.calls.fd, sock.MakeRef(sock.KindCall, 0, 0), sock.In)
 	return w, nil
@@ -130,7 +124,7 @@ func (w *worker) isGuest(a *inet.Addr) bool {
 func (w *worker) translators(socks *sock.TCP, out4, out6 sock.Outbound) {
 	o, n := w.e.p.Options, w.e.p.Network
 	rules := nat.New(natConfig(&w.e.p))
-	poller := sock.Epoll{Epoll: w.epoll}
+	poller := sock.Epoll{Epoll: w.epoll.Epoll}
 	maxTCP, maxUDP, maxICMP := limits()
 	s := seed()
 	w.watch = w.watcher()
@@ -174,8 +168,7 @@ func (w *worker) run() error {
 	defer w.close()
 	now := w.now()
 	for {
-		w.setAlarm(now)
-		n, errno := w.epoll.Wait(w.events[:])
+		n, errno := w.epoll.Wait(w.events[:], now, w.next(now))
 		if errno != 0 && errno != syscall.EINTR {
 			return fmt.Errorf("wait for events: %w", errno)
 		}
@@ -185,7 +178,7 @@ func (w *worker) run() error {
 				return err
 			}
 		}
-		if now >= w.nextTimer {
+		if w.nextTimer != 0 && now >= w.nextTimer {
 			w.timers(now)
 		}
 		if w.tcp != nil {
@@ -200,17 +193,13 @@ func (w *worker) run() error {
 	}
 }
 
-// setAlarm makes sure that the wait ends in time for the next timer.
-func (w *worker) setAlarm(now int64) {
-	left := w.wheel.Next(now)
-	if left < 0 {
-		return
+// next is when the wheel has something due, or 0 if it is empty.
+func (w *worker) next(now int64) int64 {
+	w.nextTimer = 0
+	if left := w.wheel.Next(now); left >= 0 {
+		w.nextTimer = now + left
 	}
-	w.nextTimer = now + left
-	if w.alarmAt == 0 || w.nextTimer < w.alarmAt {
-		w.alarmAt = w.nextTimer
-		w.alarm.Set(left)
-	}
+	return w.nextTimer
 }
 
 // timers handles what the wheel has due.
@@ -249,8 +238,6 @@ func (w *worker) dispatch(ev *sys.Event, now int64) (done bool, err error) {
 		w.spliceUDP.PortEvent(ref, ev.Events, now)
 	case sock.KindCall:
 		w.calls.serve()
-	case sock.KindClock:
-		w.alarmAt = 0
 	case sock.KindWake:
 		return true, nil
 	}
@@ -323,5 +310,4 @@ func (w *worker) close() {
 	}
 	w.dev.Close()
 	w.epoll.Close()
-	w.alarm.Close()
 }

@@ -38,6 +38,7 @@ const (
 // on this side.
 func Run(c Config) error {
 	runtime.LockOSThread()
+	runtime.GOMAXPROCS(2) // the pump keeps one P while it is busy (sys.Waiter)
 	fd, name, err := tap.CreatePlain(c.IfName)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -34,7 +35,8 @@ const (
 type pump struct {
 	tap    *tap.Dev
 	host   *stream.Dev
-	epoll  *sys.Epoll
+	epoll  *sys.Waiter
+	start  time.Time
 	frames [batch]link.Frame // from the tap
 	others [batch]link.Frame // from the host
 	lens   [batch][lenLen]byte
@@ -46,10 +48,10 @@ type pump struct {
 }
 
 func newPump(dev *tap.Dev) (*pump, error) {
-	p := &pump{tap: dev, host: stream.New()}
+	p := &pump{tap: dev, host: stream.New(), start: time.Now()}
 	var err error
-	if p.epoll, err = sys.NewEpoll(len(p.events)); err != nil {
-		return nil, fmt.Errorf("create an epoll instance: %w", err)
+	if p.epoll, err = sys.NewWaiter(len(p.events)); err != nil {
+		return nil, fmt.Errorf("create an epoll instance and its timer: %w", err)
 	}
 	return p, nil
 }
@@ -74,7 +76,7 @@ func (p *pump) run(fd int) error {
 		p.host.Detach()
 	}()
 	for {
-		n, e := p.epoll.Wait(p.events[:])
+		n, e := p.epoll.Wait(p.events[:], int64(time.Since(p.start)), 0)
 		if e != 0 && e != syscall.EINTR {
 			return fmt.Errorf("wait for frames: %w", e)
 		}
