@@ -102,7 +102,7 @@ type Translator struct {
 
 const (
 	maxSlots  = 64
-	maxPieces = 64
+	maxPieces = 192
 )
 
 // New makes a Translator.

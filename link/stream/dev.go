@@ -15,7 +15,7 @@ import (
 
 const (
 	// batch is how many frames one call moves at most.
-	batch = 128
+	batch = 192
 	// maxBody is the room for payload in one slot: any IP packet fits.
 	maxBody = 65535
 	// lenLen is the length of the length, in bytes.
