@@ -178,6 +178,29 @@ func TestSocketFull(t *testing.T) {
 	}
 }
 
+// TestLostBeyondWindow has a guest go on far beyond the window while the socket is full: what
+// is asked for again ends where the window did.
+func TestLostBeyondWindow(t *testing.T) {
+	b := newBench(t, allOffloads)
+	fd := b.connect()
+	s := b.socks.socks[fd]
+	c := b.conn()
+	edge := c.rcvEdge
+	s.sndBuf = 3
+	b.in(seg{flags: ACK, seq: irs + 1, ack: b.iss() + 1, wnd: 512, data: "hello"})
+	b.in(seg{flags: ACK, seq: irs + 4, ack: b.iss() + 1, wnd: 512, data: string(make([]byte, 1000))})
+	b.in(seg{flags: ACK, seq: edge + 1<<20, ack: b.iss() + 1, wnd: 512, data: "far beyond"})
+	if !c.has(losing) || c.lostTo != irs+1004 && c.lostTo != edge {
+		t.Errorf("losing: %v, up to %d; the window ends at %d", c.has(losing), c.lostTo-irs, edge-irs)
+	}
+	s.sndBuf = 1 << 20
+	b.event(fd, sock.Out)
+	b.in(seg{flags: ACK, seq: edge + 1<<20, ack: b.iss() + 1, wnd: 512, data: "far beyond"})
+	if before(edge, c.lostTo) || before(edge, c.rcvEdge) && c.has(losing) {
+		t.Errorf("lost up to %d, window to %d; it ended at %d", c.lostTo-irs, c.rcvEdge-irs, edge-irs)
+	}
+}
+
 func TestSocketBroken(t *testing.T) {
 	b := newBench(t, allOffloads)
 	fd := b.connect()

@@ -111,3 +111,10 @@ func seqMax(a, b uint32) uint32 {
 	}
 	return a
 }
+
+func seqMin(a, b uint32) uint32 {
+	if before(a, b) {
+		return a
+	}
+	return b
+}

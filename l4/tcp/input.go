@@ -117,7 +117,7 @@ func (t *Translator) gather(e *entry, h Header, want uint32, fin bool) (uint32, 
 	if before(want, seq) { // a hole: one duplicate acknowledgement for each (RFC 5681, section 4.2)
 		t.Stats.RxOutside++
 		if c.has(losing) {
-			c.lostTo = seqMax(c.lostTo, seq+uint32(len(b)))
+			c.lose(seq + uint32(len(b)))
 			c.dupAcks += 2 // the guest is to notice at once, also by the only segment that follows
 		}
 		c.dupAcks = min(c.dupAcks+1, 100)
@@ -128,7 +128,7 @@ func (t *Translator) gather(e *entry, h Header, want uint32, fin bool) (uint32, 
 	if room := int(c.rcvEdge - want); len(b) > room || c.has(full) {
 		if c.has(full) {
 			room = 0
-			c.lostTo = seqMax(c.lostTo, want+uint32(len(b)))
+			c.lose(want + uint32(len(b)))
 		}
 		t.Stats.RxOutside++
 		b, hasFIN = b[:room], false
@@ -140,6 +140,10 @@ func (t *Translator) gather(e *entry, h Header, want uint32, fin bool) (uint32, 
 	}
 	return want + uint32(len(b)), hasFIN
 }
+
+// lose notes that what the guest has sent before end, as far as the window allowed it, is to
+// be sent again.
+func (c *Conn) lose(end uint32) { c.lostTo = seqMax(c.lostTo, seqMin(end, c.rcvEdge)) }
 
 // resetOrSyn handles a RST or SYN on an established connection, and says whether it is
 // over (RFC 5961, sections 3 and 4).
