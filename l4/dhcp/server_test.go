@@ -10,7 +10,6 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/iana"
 
-	"passt/l3"
 	"passt/l4/service/servicetest"
 	"passt/link"
 )
@@ -33,19 +32,8 @@ func config() Config {
 	}
 }
 
-// client is a guest on a link with a Server.
-type client struct {
-	*servicetest.Wire
-	s *Server
-}
-
-func newClient(t testing.TB, cfg Config) *client {
-	c := &client{}
-	c.Wire = servicetest.New(t, func(out l3.Output) servicetest.Server {
-		c.s = New(cfg, out)
-		return c.s
-	})
-	return c
+func newClient(t testing.TB, cfg Config) *servicetest.Client[*Server] {
+	return servicetest.NewClient(t, New, cfg)
 }
 
 var (
@@ -150,13 +138,13 @@ func TestMessages(t *testing.T) {
 				t.Error("the message was passed on")
 			}
 			if !tt.answer {
-				if s := c.s.Stats; len(got) != 0 || s.RxIgnored != 1 {
+				if s := c.Server.Stats; len(got) != 0 || s.RxIgnored != 1 {
 					t.Errorf("got answers %v, %+v, want none", got, s)
 				}
 				return
 			}
 			if len(got) != 1 {
-				t.Fatalf("got %d answers, want 1; %+v", len(got), c.s.Stats)
+				t.Fatalf("got %d answers, want 1; %+v", len(got), c.Server.Stats)
 			}
 			if got[0].Src != toServer || got[0].Dst != netip.AddrPortFrom(netip.MustParseAddr(tt.to), 68) {
 				t.Errorf("got an answer from %v to %v, want it from %v to %v", got[0].Src, got[0].Dst, toServer, tt.to)
@@ -266,7 +254,7 @@ func TestMalformed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newClient(t, config())
 			got := c.Send(nowhere, everywhere, tt.b)
-			if s := c.s.Stats; (len(got) == 1) != tt.answer || (s.RxBad == 0) != tt.answer || c.Consumed != 1 {
+			if s := c.Server.Stats; (len(got) == 1) != tt.answer || (s.RxBad == 0) != tt.answer || c.Consumed != 1 {
 				t.Errorf("got %d answers, %+v", len(got), s)
 			}
 		})
@@ -275,8 +263,8 @@ func TestMalformed(t *testing.T) {
 		f := servicetest.Datagram(nowhere, everywhere, good)
 		f[40] ^= 1
 		c := newClient(t, config())
-		if got := c.Frame(f, link.Meta{}); len(got) != 0 || c.s.Stats.RxBad != 1 {
-			t.Errorf("got %d answers, %+v", len(got), c.s.Stats)
+		if got := c.Frame(f, link.Meta{}); len(got) != 0 || c.Server.Stats.RxBad != 1 {
+			t.Errorf("got %d answers, %+v", len(got), c.Server.Stats)
 		}
 	})
 }
@@ -301,8 +289,8 @@ func TestRealFrames(t *testing.T) {
 			copy(f.B[6:], servicetest.GuestMAC[:])
 			c := newClient(t, config())
 			got := c.Frame(f.B, link.Meta{})
-			if c.s.Stats.RxBad != 0 || c.Consumed != 1 {
-				t.Errorf("got %+v", c.s.Stats)
+			if c.Server.Stats.RxBad != 0 || c.Consumed != 1 {
+				t.Errorf("got %+v", c.Server.Stats)
 			}
 			if want[f.Name] == 0 {
 				if len(got) != 0 {
@@ -329,7 +317,7 @@ func TestFlood(t *testing.T) {
 	for range 10000 {
 		got += len(c.Frame(f, link.Meta{}))
 	}
-	if s := c.s.Stats; got != 100 || s.RxLimited != 9900 || c.Consumed != 10000 {
+	if s := c.Server.Stats; got != 100 || s.RxLimited != 9900 || c.Consumed != 10000 {
 		t.Errorf("got %d answers, consumed %d, %+v", got, c.Consumed, s)
 	}
 	c.Now += 1e9
@@ -342,7 +330,7 @@ func TestNoRoom(t *testing.T) {
 	c := newClient(t, config())
 	c.SetFull(true)
 	c.Send(nowhere, everywhere, discover().ToBytes())
-	if s := c.s.Stats; s.TxNoRoom != 1 || s.TxAnswers != 0 {
+	if s := c.Server.Stats; s.TxNoRoom != 1 || s.TxAnswers != 0 {
 		t.Errorf("got %+v", s)
 	}
 }

@@ -76,7 +76,7 @@ func TestMalformed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newClient(t, config())
 			got := c.Send(netip.AddrPortFrom(netip.MustParseAddr(tt.src), 546), toAll, tt.b)
-			if s := c.s.Stats; (len(got) == 1) != tt.answer || (s.RxBad == 0) != tt.answer || c.Consumed != 1 {
+			if s := c.Server.Stats; (len(got) == 1) != tt.answer || (s.RxBad == 0) != tt.answer || c.Consumed != 1 {
 				t.Errorf("got %d answers, %+v", len(got), s)
 			}
 		})
@@ -92,8 +92,8 @@ func TestMalformed(t *testing.T) {
 			f := servicetest.Datagram(fromGuest, toAll, start)
 			tt.at(f[54:])
 			c := newClient(t, config())
-			if got := c.Frame(f, link.Meta{}); len(got) != 0 || c.s.Stats.RxBad != 1 {
-				t.Errorf("got %d answers, %+v", len(got), c.s.Stats)
+			if got := c.Frame(f, link.Meta{}); len(got) != 0 || c.Server.Stats.RxBad != 1 {
+				t.Errorf("got %d answers, %+v", len(got), c.Server.Stats)
 			}
 		})
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv6"
 	"github.com/insomniacslk/dhcp/iana"
 
-	"passt/l3"
 	"passt/l4/service/servicetest"
 	"passt/link"
 )
@@ -35,19 +34,8 @@ func config() Config {
 	}
 }
 
-// client is a guest on a link with a Server.
-type client struct {
-	*servicetest.Wire
-	s *Server
-}
-
-func newClient(t testing.TB, cfg Config) *client {
-	c := &client{}
-	c.Wire = servicetest.New(t, func(out l3.Output) servicetest.Server {
-		c.s = New(cfg, out)
-		return c.s
-	})
-	return c
+func newClient(t testing.TB, cfg Config) *servicetest.Client[*Server] {
+	return servicetest.NewClient(t, New, cfg)
 }
 
 var (
@@ -240,13 +228,13 @@ func TestMessages(t *testing.T) {
 				t.Error("the message was passed on")
 			}
 			if tt.want == 0 {
-				if s := c.s.Stats; len(got) != 0 || (s.RxBad == 1) != tt.bad || (s.RxIgnored == 1) == tt.bad {
+				if s := c.Server.Stats; len(got) != 0 || (s.RxBad == 1) != tt.bad || (s.RxIgnored == 1) == tt.bad {
 					t.Errorf("got answers %v, %+v, want none", got, s)
 				}
 				return
 			}
 			if len(got) != 1 {
-				t.Fatalf("got %d answers, want 1; %+v", len(got), c.s.Stats)
+				t.Fatalf("got %d answers, want 1; %+v", len(got), c.Server.Stats)
 			}
 			if got[0].Src != toUs || got[0].Dst != fromGuest {
 				t.Errorf("got an answer from %v to %v, want it from %v to %v", got[0].Src, got[0].Dst, toUs, fromGuest)
@@ -349,8 +337,8 @@ func TestRealFrames(t *testing.T) {
 			copy(f.B[6:], servicetest.GuestMAC[:])
 			c := newClient(t, config())
 			got := c.Frame(f.B, link.Meta{})
-			if len(got) != 1 || c.s.Stats.RxBad != 0 {
-				t.Fatalf("got %d answers, %+v", len(got), c.s.Stats)
+			if len(got) != 1 || c.Server.Stats.RxBad != 0 {
+				t.Fatalf("got %d answers, %+v", len(got), c.Server.Stats)
 			}
 			m, err := dhcpv6.MessageFromBytes(got[0].Payload)
 			if err != nil || m.MessageType != want[f.Name] {
@@ -368,7 +356,7 @@ func TestFlood(t *testing.T) {
 	for range 10000 {
 		got += len(c.Frame(f, link.Meta{}))
 	}
-	if s := c.s.Stats; got != 100 || s.RxLimited != 9900 || c.Consumed != 10000 {
+	if s := c.Server.Stats; got != 100 || s.RxLimited != 9900 || c.Consumed != 10000 {
 		t.Errorf("got %d answers, consumed %d, %+v", got, c.Consumed, s)
 	}
 	c.Now += 1e9
@@ -381,7 +369,7 @@ func TestNoRoom(t *testing.T) {
 	c := newClient(t, config())
 	c.SetFull(true)
 	c.Send(fromGuest, toAll, message(dhcpv6.MessageTypeSolicit, clientID, na(1)).ToBytes())
-	if s := c.s.Stats; s.TxNoRoom != 1 || s.TxAnswers != 0 {
+	if s := c.Server.Stats; s.TxNoRoom != 1 || s.TxAnswers != 0 {
 		t.Errorf("got %+v", s)
 	}
 }

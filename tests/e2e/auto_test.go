@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 // Ports that are followed, taken all together, or many: auto, all, long ranges.
@@ -22,27 +24,27 @@ const followed = 1500 * time.Millisecond
 // autoWay is one direction and protocol of auto.
 type autoWay struct {
 	opt, network   string
-	client, server *netns
-	addr           string // for a client
-	owner          *netns // where pasta binds
+	client, server *world.NS
+	addr           string    // for a client
+	owner          *world.NS // where pasta binds
 }
 
 // autoWays lists them for an instance.
 func autoWays(in *instance) []autoWay {
 	return []autoWay{
-		{"-t", "tcp", peer, in.ns, hostV4, host},
-		{"-u", "udp", peer, in.ns, hostV4, host},
-		{"-T", "tcp", in.ns, host, "127.0.0.1", in.ns},
-		{"-U", "udp", in.ns, host, "127.0.0.1", in.ns},
+		{"-t", "tcp", world.Peer, in.ns, world.HostV4, world.Host},
+		{"-u", "udp", world.Peer, in.ns, world.HostV4, world.Host},
+		{"-T", "tcp", in.ns, world.Host, "127.0.0.1", in.ns},
+		{"-U", "udp", in.ns, world.Host, "127.0.0.1", in.ns},
 	}
 }
 
 // occupy binds a port of n and answers what comes there with text, until it is closed
 // or the test ends.
-func occupy(t *testing.T, n *netns, network, addr, text string) io.Closer {
+func occupy(t *testing.T, n *world.NS, network, addr, text string) io.Closer {
 	t.Helper()
 	if network == "udp" {
-		p, err := n.listenPacket("udp", addr)
+		p, err := n.ListenPacket("udp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,24 +63,24 @@ func occupy(t *testing.T, n *netns, network, addr, text string) io.Closer {
 		}()
 		return p
 	}
-	l, err := n.listen(addr)
+	l, err := n.Listen(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve(t, l, func(c *net.TCPConn) { answerEach(c, []byte(text)) })
+	world.Serve(t, l, func(c *net.TCPConn) { answerEach(c, []byte(text)) })
 	return l
 }
 
 // bindable says whether a port of n can be bound by somebody else now.
-func bindable(n *netns, network, addr string) error {
+func bindable(n *world.NS, network, addr string) error {
 	if network == "udp" {
-		p, err := n.listenPacket("udp", addr)
+		p, err := n.ListenPacket("udp", addr)
 		if err == nil {
 			p.Close()
 		}
 		return err
 	}
-	l, err := n.listen(addr)
+	l, err := n.Listen(addr)
 	if err == nil {
 		l.Close()
 	}
@@ -86,10 +88,10 @@ func bindable(n *netns, network, addr string) error {
 }
 
 // answers returns nil once a client gets want, "closed" included.
-func answers(n *netns, network, addr, want string) func() error {
+func answers(n *world.NS, network, addr, want string) func() error {
 	return func() error {
 		if got := banner(n, network, addr, 300*time.Millisecond); got != want {
-			return fmt.Errorf("%s from %s gets %q, want %q", addr, n.name, got, want)
+			return fmt.Errorf("%s from %s gets %q, want %q", addr, n.Name, got, want)
 		}
 		return nil
 	}
@@ -101,13 +103,13 @@ func TestAutoFollows(t *testing.T) {
 	const port = 8100
 	for i, w := range autoWays(in) {
 		t.Run(w.opt, func(t *testing.T) {
-			at, ask := endpoint("", port+i), endpoint(w.addr, port+i)
+			at, ask := world.Endpoint("", port+i), world.Endpoint(w.addr, port+i)
 			for range 2 { // bound again, followed again
 				server := occupy(t, w.server, w.network, at, "here")
-				eventually(t, followed, answers(w.client, w.network, ask, "here"))
+				world.Eventually(t, followed, answers(w.client, w.network, ask, "here"))
 				server.Close()
 				begin := time.Now()
-				eventually(t, followed, func() error { return bindable(w.owner, w.network, ask) })
+				world.Eventually(t, followed, func() error { return bindable(w.owner, w.network, ask) })
 				t.Logf("released %v after the end of the server", time.Since(begin).Round(10*time.Millisecond))
 			}
 		})
@@ -117,7 +119,7 @@ func TestAutoFollows(t *testing.T) {
 func TestAutoAtStart(t *testing.T) {
 	// What the host has bound before pasta starts is there when the command is.
 	needsPasta(t)
-	occupy(t, host, "tcp", endpoint("127.0.0.1", 8110), "early")
+	occupy(t, world.Host, "tcp", world.Endpoint("127.0.0.1", 8110), "early")
 	r := runPasta(t, 10*time.Second, "--config-net", "-t", "none", "-u", "none", "-T", "auto", "-U", "none", "--",
 		"sh", "-c", "grep -c 0100007F:1FAE /proc/net/tcp")
 	if r.code != 0 || strings.TrimSpace(r.stdout) != "1" {
@@ -129,9 +131,9 @@ func TestAutoIsTheDefault(t *testing.T) {
 	needsPasta(t)
 	// The harness adds "none" for each of these that it does not see.
 	in := start(t, "--config-net", "-t", "auto", "-u", "none", "-T", "none", "-U", "none")
-	occupy(t, in.ns, "tcp", endpoint("", 8111), "here")
-	eventually(t, followed, answers(peer, "tcp", endpoint(hostV4, 8111), "here"))
-	occupy(t, host, "tcp", endpoint("127.0.0.1", 8112), "here")
+	occupy(t, in.ns, "tcp", world.Endpoint("", 8111), "here")
+	world.Eventually(t, followed, answers(world.Peer, "tcp", world.Endpoint(world.HostV4, 8111), "here"))
+	occupy(t, world.Host, "tcp", world.Endpoint("127.0.0.1", 8112), "here")
 	r := runPasta(t, 10*time.Second, "--config-net", "--", "sh", "-c", "grep -c 0100007F:1FB0 /proc/net/tcp")
 	if strings.TrimSpace(r.stdout) != "1" {
 		t.Errorf("without -T the host's port is not there: %q %s", r.stdout, r.stderr)
@@ -143,31 +145,31 @@ func TestAutoIgnoresItsOwn(t *testing.T) {
 	in := start(t, "--config-net", "-t", "auto", "-u", "auto", "-T", "auto", "-U", "auto")
 	for _, network := range []string{"tcp", "udp"} {
 		// The host's port is bound in the namespace; that must not come back as a port of the namespace.
-		server := occupy(t, host, network, endpoint("127.0.0.1", 8120), "host")
-		eventually(t, followed, answers(in.ns, network, endpoint("127.0.0.1", 8120), "host"))
+		server := occupy(t, world.Host, network, world.Endpoint("127.0.0.1", 8120), "host")
+		world.Eventually(t, followed, answers(in.ns, network, world.Endpoint("127.0.0.1", 8120), "host"))
 		time.Sleep(followed)
 		for _, ask := range []struct {
-			n    *netns
+			n    *world.NS
 			addr string
-		}{{peer, hostV4}, {peer, hostV6}} {
-			if got := banner(ask.n, network, endpoint(ask.addr, 8120), time.Second); got != "closed" {
+		}{{world.Peer, world.HostV4}, {world.Peer, world.HostV6}} {
+			if got := banner(ask.n, network, world.Endpoint(ask.addr, 8120), time.Second); got != "closed" {
 				t.Errorf("%s: the host's port is offered on %s: %s", network, ask.addr, got)
 			}
 		}
 		server.Close()
-		eventually(t, followed, func() error { return bindable(in.ns, network, endpoint("127.0.0.1", 8120)) })
-		if err := bindable(host, network, endpoint("", 8120)); err != nil {
+		world.Eventually(t, followed, func() error { return bindable(in.ns, network, world.Endpoint("127.0.0.1", 8120)) })
+		if err := bindable(world.Host, network, world.Endpoint("", 8120)); err != nil {
 			t.Errorf("%s: pasta took the host's port itself: %v", network, err)
 		}
 		// And the other way round.
-		inside := occupy(t, in.ns, network, endpoint(hostV4, 8121), "inside")
-		eventually(t, followed, answers(peer, network, endpoint(hostV4, 8121), "inside"))
+		inside := occupy(t, in.ns, network, world.Endpoint(world.HostV4, 8121), "inside")
+		world.Eventually(t, followed, answers(world.Peer, network, world.Endpoint(world.HostV4, 8121), "inside"))
 		time.Sleep(followed)
-		if got := banner(in.ns, network, endpoint("127.0.0.1", 8121), time.Second); got != "closed" {
+		if got := banner(in.ns, network, world.Endpoint("127.0.0.1", 8121), time.Second); got != "closed" {
 			t.Errorf("%s: the namespace's port comes back to its loopback: %s", network, got)
 		}
 		inside.Close()
-		eventually(t, followed, func() error { return bindable(host, network, endpoint("", 8121)) })
+		world.Eventually(t, followed, func() error { return bindable(world.Host, network, world.Endpoint("", 8121)) })
 	}
 }
 
@@ -175,11 +177,11 @@ func TestAutoIgnoresClients(t *testing.T) {
 	// A UDP client's socket inside, and the one on the host that its datagrams leave by, are no services to offer inside.
 	needsPasta(t)
 	in := start(t, "--config-net", "-t", "auto", "-u", "auto", "-T", "auto", "-U", "auto")
-	serveUDP(t, peer, endpoint("", 8130))
+	world.ServeUDP(t, world.Peer, world.Endpoint("", 8130))
 	var local []int
 	for i := range 20 {
 		// Ports of the kind that "auto" looks at, unlike those that the system picks.
-		c, err := in.ns.dialWith("udp", endpoint(peerV4, 8130), time.Second, func(fd int) error {
+		c, err := in.ns.DialWith("udp", world.Endpoint(world.PeerV4, 8130), time.Second, func(fd int) error {
 			return unix.Bind(fd, &unix.SockaddrInet4{Port: 20000 + i})
 		})
 		if err != nil {
@@ -191,7 +193,7 @@ func TestAutoIgnoresClients(t *testing.T) {
 	}
 	time.Sleep(followed)
 	for _, port := range local {
-		if err := bindable(in.ns, "udp", endpoint("127.0.0.1", port)); err != nil {
+		if err := bindable(in.ns, "udp", world.Endpoint("127.0.0.1", port)); err != nil {
 			t.Errorf("a client's port comes back: %v", err)
 		}
 	}
@@ -203,10 +205,10 @@ func TestAutoWithExclusions(t *testing.T) {
 	for i, w := range autoWays(in) {
 		t.Run(w.opt, func(t *testing.T) {
 			excluded, included := 8000+i, 8020+i
-			occupy(t, w.server, w.network, endpoint("", excluded), "excluded")
-			occupy(t, w.server, w.network, endpoint("", included), "included")
-			eventually(t, followed, answers(w.client, w.network, endpoint(w.addr, included), "included"))
-			if got := banner(w.client, w.network, endpoint(w.addr, excluded), time.Second); got != "closed" {
+			occupy(t, w.server, w.network, world.Endpoint("", excluded), "excluded")
+			occupy(t, w.server, w.network, world.Endpoint("", included), "included")
+			world.Eventually(t, followed, answers(w.client, w.network, world.Endpoint(w.addr, included), "included"))
+			if got := banner(w.client, w.network, world.Endpoint(w.addr, excluded), time.Second); got != "closed" {
 				t.Errorf("the excluded port: %s", got)
 			}
 		})
@@ -220,20 +222,20 @@ func TestAutoWithAddressAndPorts(t *testing.T) {
 		spec string
 		want map[string]string
 	}{
-		{"address", "127.0.0.1/auto", map[string]string{"local 127.0.0.1:8140": "here", hostV4 + ":8140": "closed"}},
+		{"address", "127.0.0.1/auto", map[string]string{"local 127.0.0.1:8140": "here", world.HostV4 + ":8140": "closed"}},
 		{"IPv6 address", "::1/auto", map[string]string{"local [::1]:8140": "here", "local 127.0.0.1:8140": "closed"}},
-		{"interface", "%eth0/auto", map[string]string{hostV4 + ":8140": "here", "local 127.0.0.1:8140": "closed"}},
-		{"behind a port", "8141,auto", map[string]string{hostV4 + ":8140": "here", hostV4 + ":8141": "listed"}},
+		{"interface", "%eth0/auto", map[string]string{world.HostV4 + ":8140": "here", "local 127.0.0.1:8140": "closed"}},
+		{"behind a port", "8141,auto", map[string]string{world.HostV4 + ":8140": "here", world.HostV4 + ":8141": "listed"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in := start(t, "--config-net", "-t", tc.spec)
-			occupy(t, in.ns, "tcp", endpoint("", 8140), "here")
-			occupy(t, in.ns, "tcp", endpoint("", 8141), "listed")
+			occupy(t, in.ns, "tcp", world.Endpoint("", 8140), "here")
+			occupy(t, in.ns, "tcp", world.Endpoint("", 8141), "listed")
 			time.Sleep(followed)
 			for where, want := range tc.want {
-				from, addr := peer, where
+				from, addr := world.Peer, where
 				if local, ok := strings.CutPrefix(where, "local "); ok {
-					from, addr = host, local
+					from, addr = world.Host, local
 				}
 				if got := banner(from, "tcp", addr, time.Second); got != want {
 					t.Errorf("%s: %s, want %s", where, got, want)
@@ -245,7 +247,7 @@ func TestAutoWithAddressAndPorts(t *testing.T) {
 
 func TestAll(t *testing.T) {
 	needsPasta(t)
-	occupy(t, host, "tcp", endpoint("", 8152), "host") // is left to whoever has it
+	occupy(t, world.Host, "tcp", world.Endpoint("", 8152), "host") // is left to whoever has it
 	// Not all of 28,000 ports: a socket for each is more than the usual limit here and there.
 	for _, spec := range []string{"all,~8000-8010,~12000-65535", "~8000-8010,~12000-65535"} {
 		t.Run(spec, func(t *testing.T) {
@@ -253,10 +255,10 @@ func TestAll(t *testing.T) {
 			in := start(t, "--config-net", "-t", spec)
 			t.Logf("started in %v", time.Since(begin).Round(10*time.Millisecond))
 			for _, port := range []int{8150, 8005} {
-				occupy(t, in.ns, "tcp", endpoint("", port), "inside")
+				occupy(t, in.ns, "tcp", world.Endpoint("", port), "inside")
 			}
 			for port, want := range map[int]string{8150: "inside", 8005: "closed", 8152: "host"} {
-				if got := banner(peer, "tcp", endpoint(hostV4, port), time.Second); got != want {
+				if got := banner(world.Peer, "tcp", world.Endpoint(world.HostV4, port), time.Second); got != want {
 					t.Errorf("port %d: %s, want %s", port, got, want)
 				}
 			}
@@ -268,7 +270,7 @@ func TestAll(t *testing.T) {
 func residentMemory(t *testing.T, in *instance) int {
 	t.Helper()
 	total := 0
-	for _, pid := range append([]int{in.process.Pid}, descendants(in.process.Pid)...) {
+	for _, pid := range append([]int{in.PID()}, descendants(in.PID())...) {
 		if pid == in.holder.pid {
 			continue
 		}
@@ -301,14 +303,14 @@ func TestThousandsOfPorts(t *testing.T) {
 	}
 	for _, network := range []string{"tcp", "udp"} {
 		for _, port := range []int{10000, 12345, 14999} {
-			occupy(t, in.ns, network, endpoint("", port), "here")
-			if got := banner(peer, network, endpoint(hostV4, port), time.Second); got != "here" {
+			occupy(t, in.ns, network, world.Endpoint("", port), "here")
+			if got := banner(world.Peer, network, world.Endpoint(world.HostV4, port), time.Second); got != "here" {
 				t.Errorf("%s port %d: %s", network, port, got)
 			}
 		}
 	}
 	begin = time.Now()
-	if !in.terminate(unix.SIGTERM, 3*time.Second) {
+	if !in.Terminate(unix.SIGTERM, 3*time.Second) {
 		t.Fatal("pasta goes on")
 	}
 	if d := time.Since(begin); d > time.Second {
@@ -329,14 +331,14 @@ func TestFreeBind(t *testing.T) {
 		}
 	}
 	in := start(t, "--config-net", "--freebind", "-t", absent+"/8160", "-u", absent+"/8160")
-	changeHost(t, []string{"addr add " + absent + "/32 dev eth0"}, []string{"addr del " + absent + "/32 dev eth0"})
-	if err := batch(peer, "route add "+absent+"/32 via "+hostV4); err != nil {
+	world.ChangeHost(t, []string{"addr add " + absent + "/32 dev eth0"}, []string{"addr del " + absent + "/32 dev eth0"})
+	if err := world.Batch(world.Peer, "route add "+absent+"/32 via "+world.HostV4); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { batch(peer, "route del "+absent+"/32 via "+hostV4) }) // the next test has no use for it, nor trouble with it
+	t.Cleanup(func() { world.Batch(world.Peer, "route del "+absent+"/32 via "+world.HostV4) }) // the next test has no use for it, nor trouble with it
 	for _, network := range []string{"tcp", "udp"} {
-		occupy(t, in.ns, network, endpoint("", 8160), "here")
-		if got := banner(peer, network, endpoint(absent, 8160), time.Second); got != "here" {
+		occupy(t, in.ns, network, world.Endpoint("", 8160), "here")
+		if got := banner(world.Peer, network, world.Endpoint(absent, 8160), time.Second); got != "here" {
 			t.Errorf("%s: %s", network, got)
 		}
 	}
@@ -351,13 +353,13 @@ func TestLowPorts(t *testing.T) {
 		}
 	}
 	t.Run("allowed", func(t *testing.T) {
-		if err := sysctl(host, "net.ipv4.ip_unprivileged_port_start", "80"); err != nil {
+		if err := world.Sysctl(world.Host, "net.ipv4.ip_unprivileged_port_start", "80"); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { sysctl(host, "net.ipv4.ip_unprivileged_port_start", "1024") })
+		t.Cleanup(func() { world.Sysctl(world.Host, "net.ipv4.ip_unprivileged_port_start", "1024") })
 		in := start(t, "--config-net", "-t", "80")
-		occupy(t, in.ns, "tcp", endpoint("", 80), "here")
-		if got := banner(peer, "tcp", endpoint(hostV4, 80), time.Second); got != "here" {
+		occupy(t, in.ns, "tcp", world.Endpoint("", 80), "here")
+		if got := banner(world.Peer, "tcp", world.Endpoint(world.HostV4, 80), time.Second); got != "here" {
 			t.Errorf("%s", got)
 		}
 	})
@@ -365,8 +367,8 @@ func TestLowPorts(t *testing.T) {
 		// In there, pasta may bind them.
 		in := start(t, "--config-net", "-T", "80", "-U", "80")
 		for _, network := range []string{"tcp", "udp"} {
-			occupy(t, host, network, endpoint("", 80), "here")
-			if got := banner(in.ns, network, endpoint("127.0.0.1", 80), time.Second); got != "here" {
+			occupy(t, world.Host, network, world.Endpoint("", 80), "here")
+			if got := banner(in.ns, network, world.Endpoint("127.0.0.1", 80), time.Second); got != "here" {
 				t.Errorf("%s: %s", network, got)
 			}
 		}
@@ -374,8 +376,8 @@ func TestLowPorts(t *testing.T) {
 	t.Run("of the namespace, followed", func(t *testing.T) {
 		in := start(t, "--config-net", "-T", "auto")
 		time.Sleep(500 * time.Millisecond)
-		occupy(t, host, "tcp", endpoint("", 81), "here")
-		eventually(t, followed, answers(in.ns, "tcp", endpoint("127.0.0.1", 81), "here"))
+		occupy(t, world.Host, "tcp", world.Endpoint("", 81), "here")
+		world.Eventually(t, followed, answers(in.ns, "tcp", world.Endpoint("127.0.0.1", 81), "here"))
 	})
 }
 
@@ -383,10 +385,10 @@ func TestAutoWhileBusy(t *testing.T) {
 	// A transfer at full speed does not keep new ports from being noticed.
 	needsPasta(t)
 	in := start(t, "--config-net", "-t", "auto", "-T", "8170")
-	serveOn(t, host, endpoint("", 8170), func(c *net.TCPConn) { io.Copy(io.Discard, c) })
+	world.ServeOn(t, world.Host, world.Endpoint("", 8170), func(c *net.TCPConn) { io.Copy(io.Discard, c) })
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	c := dialTCP(t, in.ns, endpoint("127.0.0.1", 8170))
+	c := world.DialTCP(t, in.ns, world.Endpoint("127.0.0.1", 8170))
 	go func() {
 		b := make([]byte, 1<<16)
 		for ctx.Err() == nil {
@@ -395,6 +397,6 @@ func TestAutoWhileBusy(t *testing.T) {
 			}
 		}
 	}()
-	occupy(t, in.ns, "tcp", endpoint("", 8171), "here")
-	eventually(t, followed, answers(peer, "tcp", endpoint(hostV4, 8171), "here"))
+	occupy(t, in.ns, "tcp", world.Endpoint("", 8171), "here")
+	world.Eventually(t, followed, answers(world.Peer, "tcp", world.Endpoint(world.HostV4, 8171), "here"))
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 // dhclient6 is the command line of the DHCPv6 client.
@@ -22,16 +24,16 @@ func dhclient6(dir, ifname string) []string {
 
 func TestDHCPv6(t *testing.T) {
 	needsPasta(t)
-	needs(t, "dhclient")
+	world.Needs(t, "dhclient")
 	for _, tc := range []struct {
 		name string
 		args []string
 		want lease
 	}{
-		{"as the host", nil, lease{"new_ip6_address": hostV6, "new_dhcp6_name_servers": "", "new_dhcp6_domain_search": ""}},
+		{"as the host", nil, lease{"new_ip6_address": world.HostV6, "new_dhcp6_name_servers": "", "new_dhcp6_domain_search": ""}},
 		{"given address", []string{"-a", "2001:db8:77::5"}, lease{"new_ip6_address": "2001:db8:77::5"}},
 		{"DNS and search list", []string{"--dhcp-dns", "--dhcp-search"}, lease{
-			"new_ip6_address": hostV6, "new_dhcp6_name_servers": peerV6, "new_dhcp6_domain_search": strings.Join(searchList, ". ") + ".",
+			"new_ip6_address": world.HostV6, "new_dhcp6_name_servers": world.PeerV6, "new_dhcp6_domain_search": strings.Join(world.SearchList, ". ") + ".",
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -55,14 +57,14 @@ func TestDHCPv6(t *testing.T) {
 // bringUp sets the interface up and waits until its link-local address can be used.
 func bringUp(t *testing.T, in *instance) {
 	t.Helper()
-	if err := sysctl(in.ns, "net.ipv6.conf."+in.ifname+".accept_dad", "0"); err != nil {
+	if err := world.Sysctl(in.ns, "net.ipv6.conf."+in.ifname+".accept_dad", "0"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.ns.run(time.Second, "ip", "link", "set", in.ifname, "up"); err != nil {
+	if _, err := in.ns.Run(time.Second, "ip", "link", "set", in.ifname, "up"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 3*time.Second, func() error {
-		out, err := in.ns.run(time.Second, "ip", "-6", "-o", "addr", "show", "dev", in.ifname, "scope", "link")
+	world.Eventually(t, 3*time.Second, func() error {
+		out, err := in.ns.Run(time.Second, "ip", "-6", "-o", "addr", "show", "dev", in.ifname, "scope", "link")
 		if err == nil && (out == "" || strings.Contains(out, "tentative")) {
 			err = fmt.Errorf("no link-local address: %q", out)
 		}
@@ -85,7 +87,7 @@ func TestSLAAC(t *testing.T) {
 			in := start(t, tc.args...)
 			bringUp(t, in)
 			prefix := netip.MustParsePrefix(tc.prefix + "/64")
-			eventually(t, 5*time.Second, func() error {
+			world.Eventually(t, 5*time.Second, func() error {
 				addrs, err := addresses(in.ns, in.ifname)
 				if err != nil {
 					return err
@@ -101,7 +103,7 @@ func TestSLAAC(t *testing.T) {
 				t.Error("no default route")
 			}
 			var mtu string
-			if err := in.ns.do(func() error {
+			if err := in.ns.Do(func() error {
 				b, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + in.ifname + "/mtu")
 				mtu = strings.TrimSpace(string(b))
 				return err
@@ -113,7 +115,7 @@ func TestSLAAC(t *testing.T) {
 				t.Errorf("IPv6 MTU %s, want %s", mtu, tc.mtu)
 			}
 			if tc.args == nil {
-				exchange(t, in.ns, peer, "tcp", peerV6, 7700, 1000)
+				world.Exchange(t, in.ns, world.Peer, "tcp", world.PeerV6, 7700, 1000)
 			}
 		})
 	}
@@ -134,7 +136,7 @@ type advertisement struct {
 // solicit asks for a Router Advertisement and parses it. It returns nil if none comes.
 func solicit(t *testing.T, in *instance) *advertisement {
 	t.Helper()
-	pc, err := in.ns.listenPacket("ip6:58", "::")
+	pc, err := in.ns.ListenPacket("ip6:58", "::")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +238,7 @@ func TestRouterAdvertisement(t *testing.T) {
 	}{
 		{"default", nil, &advertisement{prefixes: []string{"2001:db8:9::/64 A"}, mtu: 65520}},
 		{"DNS and search list", []string{"--dhcp-dns", "--dhcp-search"}, &advertisement{
-			prefixes: []string{"2001:db8:9::/64 A"}, mtu: 65520, rdnss: []string{peerV6}, dnssl: searchList}},
+			prefixes: []string{"2001:db8:9::/64 A"}, mtu: 65520, rdnss: []string{world.PeerV6}, dnssl: world.SearchList}},
 		{"given", []string{"-a", "2001:db8:77::5", "-m", "1280", "-D", "2001:db8::53", "-S", "x.example", "--dhcp-dns", "--dhcp-search"},
 			&advertisement{prefixes: []string{"2001:db8:77::/64 A"}, mtu: 1280, rdnss: []string{"2001:db8::53"}, dnssl: []string{"x.example"}}},
 		{"no MTU", []string{"-m", "0"}, &advertisement{prefixes: []string{"2001:db8:9::/64 A"}}},

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"passt/tests/world"
 )
 
 // The loopback bypass: local connections and datagrams go between the host and the namespace
@@ -29,16 +31,16 @@ func startBypass(t *testing.T, args ...string) *instance {
 // bypasses lists the ways past the tap for both families.
 func bypasses(in *instance) []path {
 	return []path{
-		{"into the namespace v4", host, in.ns, "127.0.0.1"},
-		{"into the namespace v6", host, in.ns, "::1"},
-		{"out of the namespace v4", in.ns, host, "127.0.0.1"},
-		{"out of the namespace v6", in.ns, host, "::1"},
+		{"into the namespace v4", world.Host, in.ns, "127.0.0.1"},
+		{"into the namespace v6", world.Host, in.ns, "::1"},
+		{"out of the namespace v4", in.ns, world.Host, "127.0.0.1"},
+		{"out of the namespace v6", in.ns, world.Host, "::1"},
 	}
 }
 
 // bypassed is the port of p that is forwarded.
 func (p path) bypassed() int {
-	if p.server == host {
+	if p.server == world.Host {
 		return bypassPort + 1
 	}
 	return bypassPort
@@ -68,7 +70,7 @@ func TestBypassTransfers(t *testing.T) {
 					for _, size := range []int{1, small, large} {
 						t.Run(fmt.Sprintf("%s %s %d", network, p.name, size), func(t *testing.T) {
 							before := tapBytes(t, in)
-							exchange(t, p.client, p.server, network, p.addr, p.bypassed(), size)
+							world.Exchange(t, p.client, p.server, network, p.addr, p.bypassed(), size)
 							if n := tapBytes(t, in) - before; n > small*4 {
 								t.Errorf("%d bytes went over the tap, want none of the transfer", n)
 							}
@@ -83,7 +85,7 @@ func TestBypassTransfers(t *testing.T) {
 func TestBypassEmptyStream(t *testing.T) {
 	in := startBypass(t, "--config-net")
 	for _, p := range bypasses(in) {
-		t.Run(p.name, func(t *testing.T) { exchange(t, p.client, p.server, "tcp", p.addr, p.bypassed(), 0) })
+		t.Run(p.name, func(t *testing.T) { world.Exchange(t, p.client, p.server, "tcp", p.addr, p.bypassed(), 0) })
 	}
 }
 
@@ -101,16 +103,16 @@ func TestBypassDatagramSizes(t *testing.T) {
 
 // serveEnds answers each byte, or datagram, with the endpoints that the server sees: where it
 // came to, and from which address.
-func serveEnds(t *testing.T, n *netns, network, addr string) {
+func serveEnds(t *testing.T, n *world.NS, network, addr string) {
 	t.Helper()
 	if network == "tcp" {
-		serveOn(t, n, addr, func(c *net.TCPConn) {
+		world.ServeOn(t, n, addr, func(c *net.TCPConn) {
 			l, r := c.LocalAddr().(*net.TCPAddr), c.RemoteAddr().(*net.TCPAddr)
 			answerEach(c, []byte(l.AddrPort().Addr().Unmap().String()+" from "+r.AddrPort().Addr().Unmap().String()))
 		})
 		return
 	}
-	p, err := n.listenPacket("udp", addr)
+	p, err := n.ListenPacket("udp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,25 +140,25 @@ func TestBypassAddresses(t *testing.T) {
 		v4, v6       string
 		want4, want6 string
 	}{
-		{"external address", nil, true, hostV4, hostV6, hostV4 + " from " + hostV4, hostV6 + " from " + hostV6},
+		{"external address", nil, true, world.HostV4, world.HostV6, world.HostV4 + " from " + world.HostV4, world.HostV6 + " from " + world.HostV6},
 		{"loopback is not reached", nil, true, "127.0.0.1", "::1", closed, closed},
 		{"loopback by option", []string{"--host-lo-to-ns-lo"}, true, "127.0.0.1", "::1", "127.0.0.1 from 127.0.0.1", "::1 from ::1"},
-		{"not the external address with the option", []string{"--host-lo-to-ns-lo"}, true, hostV4, hostV6, closed, closed},
+		{"not the external address with the option", []string{"--host-lo-to-ns-lo"}, true, world.HostV4, world.HostV6, closed, closed},
 		{"other external address", []string{"-a", "192.0.2.5", "-n", "24", "-g", "192.0.2.1", "-a", "2001:db8:77::5"}, true,
 			"192.0.2.5", "2001:db8:77::5", "192.0.2.5 from 192.0.2.5", "2001:db8:77::5 from 2001:db8:77::5"},
 		{"host's loopback", nil, false, "127.0.0.1", "::1", "127.0.0.1 from 127.0.0.1", "::1 from ::1"},
-		{"host's external address is not reached", nil, false, hostV4, hostV6, closed, closed},
+		{"host's external address is not reached", nil, false, world.HostV4, world.HostV6, closed, closed},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in := startBypass(t, append([]string{"--config-net"}, tc.args...)...)
-			client, server, port := host, in.ns, bypassPort
+			client, server, port := world.Host, in.ns, bypassPort
 			if !tc.inside {
-				client, server, port = in.ns, host, bypassPort+1
+				client, server, port = in.ns, world.Host, bypassPort+1
 			}
 			for _, network := range []string{"tcp", "udp"} {
 				for _, v := range []struct{ at, ask, want string }{{tc.v4, "127.0.0.1", tc.want4}, {tc.v6, "::1", tc.want6}} {
-					serveEnds(t, server, network, endpoint(v.at, port))
-					got := banner(client, network, endpoint(v.ask, port), time.Second)
+					serveEnds(t, server, network, world.Endpoint(v.at, port))
+					got := banner(client, network, world.Endpoint(v.ask, port), time.Second)
 					if v.want == closed {
 						if strings.Contains(got, " from ") {
 							t.Errorf("%s: the server at %s is reached: %s", network, v.at, got)
@@ -173,13 +175,13 @@ func TestBypassAddresses(t *testing.T) {
 func TestBypassPortsOfTheNamespaceAreOnLoopback(t *testing.T) {
 	// -T and -U bind the namespace's loopback only: neither its other addresses nor the host's network has them.
 	in := startBypass(t, "--config-net")
-	serveEnds(t, host, "tcp", endpoint("127.0.0.1", bypassPort+1))
+	serveEnds(t, world.Host, "tcp", world.Endpoint("127.0.0.1", bypassPort+1))
 	for _, from := range []struct {
-		n    *netns
+		n    *world.NS
 		addr string
-	}{{in.ns, hostV4}, {in.ns, hostV6}, {peer, hostV4}, {peer, hostV6}} {
-		if got := banner(from.n, "tcp", endpoint(from.addr, bypassPort+1), time.Second); got != "closed" {
-			t.Errorf("%s asks %s: %s, want closed", from.n.name, from.addr, got)
+	}{{in.ns, world.HostV4}, {in.ns, world.HostV6}, {world.Peer, world.HostV4}, {world.Peer, world.HostV6}} {
+		if got := banner(from.n, "tcp", world.Endpoint(from.addr, bypassPort+1), time.Second); got != "closed" {
+			t.Errorf("%s asks %s: %s, want closed", from.n.Name, from.addr, got)
 		}
 	}
 }
@@ -188,18 +190,18 @@ func TestNoSplice(t *testing.T) {
 	needsPasta(t)
 	in := start(t, "--config-net", "--no-splice", "-t", fmt.Sprint(bypassPort), "-u", fmt.Sprint(bypassPort))
 	const size = 1 << 20
-	want := map[string]string{"127.0.0.1": hostV4 + " from " + gateV4, "::1": hostV6 + " from " + gateV6}
-	at := map[string]string{"127.0.0.1": hostV4, "::1": hostV6}
+	want := map[string]string{"127.0.0.1": world.HostV4 + " from " + world.GateV4, "::1": world.HostV6 + " from " + world.GateV6}
+	at := map[string]string{"127.0.0.1": world.HostV4, "::1": world.HostV6}
 	for _, network := range []string{"tcp", "udp"} {
 		for _, p := range bypasses(in)[:2] {
 			t.Run(network+" "+p.name, func(t *testing.T) {
 				before := tapBytes(t, in)
-				exchange(t, p.client, p.server, network, p.addr, bypassPort, size)
+				world.Exchange(t, p.client, p.server, network, p.addr, bypassPort, size)
 				if n := tapBytes(t, in) - before; n < 2*size {
 					t.Errorf("%d bytes went over the tap, want at least the %d of the transfer", n, 2*size)
 				}
-				serveEnds(t, in.ns, network, endpoint(at[p.addr], bypassPort))
-				if got := banner(host, network, endpoint(p.addr, bypassPort), time.Second); got != want[p.addr] {
+				serveEnds(t, in.ns, network, world.Endpoint(at[p.addr], bypassPort))
+				if got := banner(world.Host, network, world.Endpoint(p.addr, bypassPort), time.Second); got != want[p.addr] {
 					t.Errorf("the server sees %q, want %q", got, want[p.addr])
 				}
 			})
@@ -226,15 +228,15 @@ func TestSpliceOnly(t *testing.T) {
 		for _, p := range bypasses(in) {
 			for _, size := range []int{1, 10 << 20} {
 				t.Run(fmt.Sprintf("%s %s %d", network, p.name, size), func(t *testing.T) {
-					exchange(t, p.client, p.server, network, p.addr, p.bypassed(), size)
+					world.Exchange(t, p.client, p.server, network, p.addr, p.bypassed(), size)
 				})
 			}
 		}
 	}
 	t.Run("from elsewhere", func(t *testing.T) {
 		// Nothing else leads into this namespace: a remote client is served past the tap, too, or not at all.
-		serveEnds(t, in.ns, "tcp", endpoint("", bypassPort))
-		if got := banner(peer, "tcp", endpoint(hostV4, bypassPort), time.Second); got == "no answer" || strings.Contains(got, "timeout") {
+		serveEnds(t, in.ns, "tcp", world.Endpoint("", bypassPort))
+		if got := banner(world.Peer, "tcp", world.Endpoint(world.HostV4, bypassPort), time.Second); got == "no answer" || strings.Contains(got, "timeout") {
 			t.Errorf("a remote client gets %q, want an answer or a refusal", got)
 		}
 	})
@@ -245,7 +247,7 @@ func TestBypassParallel(t *testing.T) {
 	const count, size = 200, 64 << 10
 	for _, p := range bypasses(in) {
 		t.Run(p.name, func(t *testing.T) {
-			serveOn(t, p.server, endpoint("", p.bypassed()), answerExchange)
+			world.ServeOn(t, p.server, world.Endpoint("", p.bypassed()), func(c *net.TCPConn) { world.AnswerExchange(c) })
 			var wg sync.WaitGroup
 			errs := make(chan error, count)
 			open := make(chan struct{}) // all are connected before the first is used
@@ -253,7 +255,7 @@ func TestBypassParallel(t *testing.T) {
 			connected.Add(count)
 			for range count {
 				wg.Go(func() {
-					c, err := p.client.dial("tcp", endpoint(p.addr, p.bypassed()), 5*time.Second)
+					c, err := p.client.Dial("tcp", world.Endpoint(p.addr, p.bypassed()), 5*time.Second)
 					connected.Done()
 					if err != nil {
 						errs <- err
@@ -261,8 +263,8 @@ func TestBypassParallel(t *testing.T) {
 					}
 					defer c.Close()
 					<-open
-					c.SetDeadline(time.Now().Add(transferTime))
-					if err := askExchange(c.(*net.TCPConn), size); err != nil {
+					c.SetDeadline(time.Now().Add(world.TransferTime))
+					if err := world.AskExchange(c.(*net.TCPConn), size); err != nil {
 						errs <- err
 					}
 				})

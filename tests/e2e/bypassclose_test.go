@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 // How connections past the tap are refused, reset, closed and held up.
@@ -19,50 +20,17 @@ import (
 func eachBypass(t *testing.T, in *instance, check func(t *testing.T, first, second *net.TCPConn)) {
 	t.Helper()
 	for _, p := range bypasses(in) {
-		t.Run(p.name+", client first", func(t *testing.T) {
-			c, s := pair(t, p, p.bypassed())
-			check(t, c, s)
-		})
-		t.Run(p.name+", server first", func(t *testing.T) {
-			c, s := pair(t, p, p.bypassed())
-			check(t, s, c)
-		})
+		eachEnd(t, p, p.bypassed(), check)
 	}
 }
 
 func TestBypassHalfClose(t *testing.T) {
 	in := startBypass(t, "--config-net")
-	eachBypass(t, in, func(t *testing.T, first, second *net.TCPConn) {
-		early, late := pattern(5, 3<<20), pattern(6, 5<<20)
-		go func() {
-			first.Write(early) // the reader sees what is missing
-			first.CloseWrite()
-		}()
-		if got, err := io.ReadAll(second); err != nil || !bytes.Equal(got, early) {
-			t.Fatalf("%d bytes before the half-close: %v, want %d", len(got), err, len(early))
-		}
-		time.Sleep(100 * time.Millisecond)
-		go func() {
-			second.Write(late)
-			second.CloseWrite()
-		}()
-		if got, err := io.ReadAll(io.LimitReader(first, 6<<20)); err != nil || !bytes.Equal(got, late) {
-			t.Fatalf("%d bytes against the half-close: %v, want %d", len(got), err, len(late))
-		}
-	})
+	eachBypass(t, in, func(t *testing.T, first, second *net.TCPConn) { halfClose(t, first, second, 3<<20, 5<<20) })
 }
 
 func TestBypassSimultaneousClose(t *testing.T) {
-	in := startBypass(t, "--config-net")
-	eachBypass(t, in, func(t *testing.T, first, second *net.TCPConn) {
-		first.CloseWrite()
-		second.CloseWrite()
-		for _, c := range []*net.TCPConn{first, second} {
-			if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
-				t.Errorf("%d bytes, %v, want the end of the stream", n, err)
-			}
-		}
-	})
+	eachBypass(t, startBypass(t, "--config-net"), simultaneousClose)
 }
 
 func TestBypassReset(t *testing.T) {
@@ -96,18 +64,7 @@ func TestBypassReset(t *testing.T) {
 }
 
 func TestBypassCloseWithUnreadData(t *testing.T) {
-	// A program that closes without reading what came resets the connection; the other end must learn of it.
-	in := startBypass(t, "--config-net")
-	eachBypass(t, in, func(t *testing.T, first, second *net.TCPConn) {
-		if _, err := second.Write(make([]byte, 1000)); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(50 * time.Millisecond)
-		first.Close()
-		if _, err := io.Copy(io.Discard, second); !errors.Is(err, unix.ECONNRESET) {
-			t.Errorf("%v, want connection reset", err)
-		}
-	})
+	eachBypass(t, startBypass(t, "--config-net"), closeWithUnreadData)
 }
 
 func TestBypassResetWhileHalfClosed(t *testing.T) {
@@ -137,7 +94,7 @@ func TestBypassRefused(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			for range 20 {
 				begin := time.Now()
-				c, err := p.client.dial("tcp", endpoint(p.addr, p.bypassed()), 5*time.Second)
+				c, err := p.client.Dial("tcp", world.Endpoint(p.addr, p.bypassed()), 5*time.Second)
 				if err == nil {
 					c.SetReadDeadline(time.Now().Add(5 * time.Second))
 					_, err = c.Read(make([]byte, 1))
@@ -159,7 +116,7 @@ func TestBypassRefusedDatagrams(t *testing.T) {
 	in := startBypass(t, "--config-net")
 	for _, p := range bypasses(in)[2:] {
 		t.Run(p.name, func(t *testing.T) {
-			if got := banner(p.client, "udp", endpoint(p.addr, p.bypassed()), 1500*time.Millisecond); got != "closed" {
+			if got := banner(p.client, "udp", world.Endpoint(p.addr, p.bypassed()), 1500*time.Millisecond); got != "closed" {
 				t.Errorf("%s, want port unreachable", got)
 			}
 		})
@@ -167,15 +124,15 @@ func TestBypassRefusedDatagrams(t *testing.T) {
 	// A server that comes later is reached, whatever was refused before.
 	for _, p := range bypasses(in) {
 		t.Run(p.name+", served later", func(t *testing.T) {
-			c, err := p.client.dial("udp", endpoint(p.addr, p.bypassed()), time.Second)
+			c, err := p.client.Dial("udp", world.Endpoint(p.addr, p.bypassed()), time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer c.Close()
 			c.Write([]byte("too early"))
 			time.Sleep(50 * time.Millisecond)
-			serveUDP(t, p.server, endpoint("", p.bypassed()))
-			eventually(t, time.Second, func() error {
+			world.ServeUDP(t, p.server, world.Endpoint("", p.bypassed()))
+			world.Eventually(t, time.Second, func() error {
 				c.Write([]byte("now"))
 				c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 				_, err := c.Read(make([]byte, 10))
@@ -187,7 +144,7 @@ func TestBypassRefusedDatagrams(t *testing.T) {
 
 func TestBypassSlowReader(t *testing.T) {
 	in := startBypass(t, "--config-net")
-	data := pattern(7, 10<<20)
+	data := world.Pattern(7, 10<<20)
 	t.Run("sleeps, then reads", func(t *testing.T) {
 		eachBypass(t, in, func(t *testing.T, first, second *net.TCPConn) {
 			go pour(first, data)
@@ -221,9 +178,9 @@ func TestBypassServerSpeaksFirst(t *testing.T) {
 	in := startBypass(t, "--config-net")
 	for _, p := range bypasses(in) {
 		t.Run(p.name, func(t *testing.T) {
-			serveOn(t, p.server, endpoint("", p.bypassed()), func(c *net.TCPConn) { c.Write([]byte("220 ready\r\n")) })
+			world.ServeOn(t, p.server, world.Endpoint("", p.bypassed()), func(c *net.TCPConn) { c.Write([]byte("220 ready\r\n")) })
 			for range 50 {
-				c := dialTCP(t, p.client, endpoint(p.addr, p.bypassed()))
+				c := world.DialTCP(t, p.client, world.Endpoint(p.addr, p.bypassed()))
 				c.SetDeadline(time.Now().Add(2 * time.Second))
 				if got, err := io.ReadAll(io.LimitReader(c, 100)); err != nil || string(got) != "220 ready\r\n" {
 					t.Fatalf("read %q, %v", got, err)
@@ -238,7 +195,7 @@ func TestBypassLeavesNoDescriptors(t *testing.T) {
 	in := startBypass(t, "--config-net")
 	// Sockets made ahead of need, and pipes kept for later, are less than what one of these would leave behind.
 	const rounds, spare = 100, 300
-	before := descriptors(in.process.Pid)
+	before := descriptors(in.PID())
 	abort := func(c *net.TCPConn) { c.SetLinger(0) }
 	for _, tc := range []struct {
 		name   string
@@ -256,10 +213,10 @@ func TestBypassLeavesNoDescriptors(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, p := range bypasses(in) {
 				if tc.serve {
-					serveOn(t, p.server, endpoint(p.addrInside(), p.bypassed()), tc.server)
+					world.ServeOn(t, p.server, world.Endpoint(p.addrInside(), p.bypassed()), tc.server)
 				}
 				for range rounds {
-					c, err := p.client.dial("tcp", endpoint(p.addr, p.bypassed()), 5*time.Second)
+					c, err := p.client.Dial("tcp", world.Endpoint(p.addr, p.bypassed()), 5*time.Second)
 					if err != nil {
 						continue // a refusal may show at once
 					}
@@ -268,8 +225,8 @@ func TestBypassLeavesNoDescriptors(t *testing.T) {
 					c.Close()
 				}
 			}
-			eventually(t, 3*time.Second, func() error {
-				if n := descriptors(in.process.Pid); n > before+spare {
+			world.Eventually(t, 3*time.Second, func() error {
+				if n := descriptors(in.PID()); n > before+spare {
 					return fmt.Errorf("%d descriptors are open after %d connections, %d before", n, 4*rounds, before)
 				}
 				return nil
@@ -281,10 +238,10 @@ func TestBypassLeavesNoDescriptors(t *testing.T) {
 // addrInside is where a server of p has to listen.
 func (p path) addrInside() string {
 	switch {
-	case p.server == host:
+	case p.server == world.Host:
 		return p.addr
 	case p.addr == "::1":
-		return hostV6
+		return world.HostV6
 	}
-	return hostV4
+	return world.HostV4
 }

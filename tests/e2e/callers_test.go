@@ -1,10 +1,8 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
 	"net"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,29 +11,31 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 // Programs that start pasta, played by the test: their very command lines, and what they rely
 // on once the first process has exited.
 
 // greets fails unless a client gets want, an address of a server or "closed".
-func greets(t *testing.T, n *netns, network, addr, want string) {
+func greets(t *testing.T, n *world.NS, network, addr, want string) {
 	t.Helper()
 	if got := banner(n, network, addr, time.Second); got != want {
-		t.Errorf("%s to %s from %s: got %q, want %q", network, addr, n.name, got, want)
+		t.Errorf("%s to %s from %s: got %q, want %q", network, addr, n.Name, got, want)
 	}
 }
 
 // greetsNot fails if a client gets text, the greeting of a server that it must not reach.
-func greetsNot(t *testing.T, n *netns, network, addr, text string) {
+func greetsNot(t *testing.T, n *world.NS, network, addr, text string) {
 	t.Helper()
 	if got := banner(n, network, addr, time.Second); got == text {
-		t.Errorf("%s to %s from %s: got %q, want nothing of the kind", network, addr, n.name, got)
+		t.Errorf("%s to %s from %s: got %q, want nothing of the kind", network, addr, n.Name, got)
 	}
 }
 
 // resolves fails unless the nameserver at addr answers in n.
-func resolves(t *testing.T, n *netns, addr string) {
+func resolves(t *testing.T, n *world.NS, addr string) {
 	t.Helper()
 	for _, network := range []string{"udp", "tcp"} {
 		got, err := resolve(n, network, addr)
@@ -87,7 +87,7 @@ func theDaemon(t *testing.T, said result) *daemon {
 
 func TestPodman(t *testing.T) {
 	needsPasta(t)
-	serveDNS(t, peerV4)
+	serveDNS(t, world.PeerV4)
 	for _, tc := range []struct {
 		name  string
 		ports []string
@@ -95,7 +95,7 @@ func TestPodman(t *testing.T) {
 	}{
 		{"plain", nil, nil},
 		{"ports", []string{"-t", "8080-8080:80-80", "-u", "127.0.0.1/8081-8081:81-81"}, nil},
-		{"ports of addresses", []string{"-t", hostV4 + "/8080-8082:80-82", "-t", "::1/8080-8080:80-80"}, nil},
+		{"ports of addresses", []string{"-t", world.HostV4 + "/8080-8082:80-82", "-t", "::1/8080-8080:80-80"}, nil},
 		{"user options", []string{"-t", "8080-8080:80-80"}, []string{"--ipv4-only", "-a", "10.0.2.0", "-n", "24", "-g", "10.0.2.2", "-m", "1500"}},
 		{"loopback of the container", []string{"-t", "8080-8080:80-80"}, []string{"--host-lo-to-ns-lo"}},
 	} {
@@ -126,7 +126,7 @@ func podman(t *testing.T, user, ports []string, old, rootless bool) {
 	var d *daemon
 	if old {
 		args = append(args, "--netns", netnsPath, "--map-guest-addr", "169.254.1.2")
-		r := runCommand(t, host, 10*time.Second, who.as, slices.Concat(who.by, []string{pastaPath}, args)...)
+		r := runCommand(t, world.Host, 10*time.Second, who.as, slices.Concat(who.by, []string{world.Binary}, args)...)
 		if r.code != 0 {
 			t.Fatalf("exit status %d: %s", r.code, r.stderr)
 		}
@@ -139,11 +139,11 @@ func podman(t *testing.T, user, ports []string, old, rootless bool) {
 		t.Errorf("--quiet, and it printed %q and %q", d.said.stdout, d.said.stderr)
 	}
 	resolves(t, g.ns, "169.254.1.1")
-	occupy(t, host, "tcp", endpoint(hostV4, 8085), "host")
-	greets(t, g.ns, "tcp", endpoint("169.254.1.2", 8085), "host")
-	occupy(t, host, "tcp", endpoint("127.0.0.1", 8086), "loopback")
-	greetsNot(t, g.ns, "tcp", endpoint(defaultRoute(t, g.ns, "-4"), 8086), "loopback")
-	exchange(t, g.ns, peer, "tcp", peerV4, 8087, 100000)
+	occupy(t, world.Host, "tcp", world.Endpoint(world.HostV4, 8085), "host")
+	greets(t, g.ns, "tcp", world.Endpoint("169.254.1.2", 8085), "host")
+	occupy(t, world.Host, "tcp", world.Endpoint("127.0.0.1", 8086), "loopback")
+	greetsNot(t, g.ns, "tcp", world.Endpoint(defaultRoute(t, g.ns, "-4"), 8086), "loopback")
+	world.Exchange(t, g.ns, world.Peer, "tcp", world.PeerV4, 8087, 100000)
 	at := "" // where servers of the container listen
 	if slices.Contains(user, "--host-lo-to-ns-lo") {
 		at = "127.0.0.1"
@@ -158,28 +158,28 @@ func published(t *testing.T, g *target, ports []string, at string) {
 	if len(ports) == 0 {
 		return
 	}
-	occupy(t, g.ns, "tcp", endpoint(at, 80), "web")
-	occupy(t, g.ns, "udp", endpoint(at, 81), "datagrams")
-	if at == "" && slices.Contains(addressList(t, g.ns, "eth0"), hostV6+"/64") {
-		greets(t, host, "tcp", "[::1]:8080", "web")
+	occupy(t, g.ns, "tcp", world.Endpoint(at, 80), "web")
+	occupy(t, g.ns, "udp", world.Endpoint(at, 81), "datagrams")
+	if at == "" && slices.Contains(addressList(t, g.ns, "eth0"), world.HostV6+"/64") {
+		greets(t, world.Host, "tcp", "[::1]:8080", "web")
 	} else {
-		greetsNot(t, host, "tcp", "[::1]:8080", "web")
+		greetsNot(t, world.Host, "tcp", "[::1]:8080", "web")
 	}
 	if !strings.Contains(ports[1], "/") {
-		greets(t, host, "tcp", "127.0.0.1:8080", "web")
+		greets(t, world.Host, "tcp", "127.0.0.1:8080", "web")
 	}
 	if at == "" {
-		greets(t, peer, "tcp", hostV4+":8080", "web")
+		greets(t, world.Peer, "tcp", world.HostV4+":8080", "web")
 	}
 	if slices.Contains(ports, "-u") {
-		greets(t, host, "udp", "127.0.0.1:8081", "datagrams")
-		greets(t, peer, "udp", hostV4+":8081", "closed")
+		greets(t, world.Host, "udp", "127.0.0.1:8081", "datagrams")
+		greets(t, world.Peer, "udp", world.HostV4+":8081", "closed")
 	}
 }
 
 func TestRootlessKit(t *testing.T) {
 	needsPasta(t)
-	serveDNS(t, peerV4)
+	serveDNS(t, world.PeerV4)
 	for _, probe := range [][]string{{"--version"}, {"--host-lo-to-ns-lo", "--version"}} {
 		if r := runPasta(t, 5*time.Second, probe...); r.code != 0 || r.stdout == "" {
 			t.Errorf("probe %v: exit status %d, %q", probe, r.code, r.stdout)
@@ -205,7 +205,7 @@ func TestRootlessKit(t *testing.T) {
 				args = append(args, "--userns="+g.proc("user"), "--netns="+g.proc("net"))
 			}
 			who := g.user()
-			r := runCommand(t, host, 10*time.Second, who.as, slices.Concat(who.by, []string{pastaPath}, args)...)
+			r := runCommand(t, world.Host, 10*time.Second, who.as, slices.Concat(who.by, []string{world.Binary}, args)...)
 			if r.code != 0 {
 				t.Fatalf("exit status %d: %s", r.code, r.stderr)
 			}
@@ -223,7 +223,7 @@ func rootlessKitNetwork(t *testing.T, g *target, options []string) {
 		t.Errorf("tap0: %v", l)
 	}
 	addrs := addressList(t, g.ns, "tap0")
-	v6 := slices.Contains(addrs, hostV6+"/64")
+	v6 := slices.Contains(addrs, world.HostV6+"/64")
 	if !slices.Contains(addrs, "10.0.2.100/24") || v6 == slices.Contains(options, "--ipv4-only") {
 		t.Errorf("addresses %v", addrs)
 	}
@@ -231,34 +231,34 @@ func rootlessKitNetwork(t *testing.T, g *target, options []string) {
 		t.Errorf("default route via %q", gw)
 	}
 	resolves(t, g.ns, "10.0.2.3")
-	exchange(t, g.ns, peer, "tcp", peerV4, 8091, 100000)
+	world.Exchange(t, g.ns, world.Peer, "tcp", world.PeerV4, 8091, 100000)
 	// The ports of -T and -U are not given, which means auto.
-	occupy(t, host, "tcp", endpoint("127.0.0.1", 8092), "host")
-	eventually(t, followed, answers(g.ns, "tcp", endpoint("127.0.0.1", 8092), "host"))
+	occupy(t, world.Host, "tcp", world.Endpoint("127.0.0.1", 8092), "host")
+	world.Eventually(t, followed, answers(g.ns, "tcp", world.Endpoint("127.0.0.1", 8092), "host"))
 	if slices.Contains(options, "--no-map-gw") {
-		greetsNot(t, g.ns, "tcp", endpoint("10.0.2.2", 8092), "host")
+		greetsNot(t, g.ns, "tcp", world.Endpoint("10.0.2.2", 8092), "host")
 	} else {
-		greets(t, g.ns, "tcp", endpoint("10.0.2.2", 8092), "host")
+		greets(t, g.ns, "tcp", world.Endpoint("10.0.2.2", 8092), "host")
 	}
 	if !slices.Contains(options, "--tcp-ports=auto") {
-		occupy(t, g.ns, "tcp", endpoint("", 8090), "inside")
+		occupy(t, g.ns, "tcp", world.Endpoint("", 8090), "inside")
 		time.Sleep(followed)
-		greets(t, peer, "tcp", endpoint(hostV4, 8090), "closed")
+		greets(t, world.Peer, "tcp", world.Endpoint(world.HostV4, 8090), "closed")
 		return
 	}
 	for _, network := range []string{"tcp", "udp"} {
-		occupy(t, g.ns, network, endpoint("", 8090), "inside")
-		eventually(t, followed, answers(peer, network, endpoint(hostV4, 8090), "inside"))
-		greets(t, host, network, endpoint("127.0.0.1", 8090), "inside")
+		occupy(t, g.ns, network, world.Endpoint("", 8090), "inside")
+		world.Eventually(t, followed, answers(world.Peer, network, world.Endpoint(world.HostV4, 8090), "inside"))
+		greets(t, world.Host, network, world.Endpoint("127.0.0.1", 8090), "inside")
 	}
-	lo := occupy(t, g.ns, "tcp", endpoint("127.0.0.1", 8093), "loopback")
+	lo := occupy(t, g.ns, "tcp", world.Endpoint("127.0.0.1", 8093), "loopback")
 	defer lo.Close()
 	time.Sleep(followed)
 	want := "closed"
 	if slices.Contains(options, "--host-lo-to-ns-lo") {
 		want = "loopback"
 	}
-	greets(t, host, "tcp", endpoint("127.0.0.1", 8093), want)
+	greets(t, world.Host, "tcp", world.Endpoint("127.0.0.1", 8093), want)
 }
 
 func TestSandbox(t *testing.T) {
@@ -266,44 +266,28 @@ func TestSandbox(t *testing.T) {
 	needsPasta(t)
 	const mapped = "169.254.77.1"
 	g := newTarget(t)
-	who := g.user()
-	argv := slices.Concat(who.by, []string{pastaPath, "--foreground", "--quiet", "--config-net", "--no-map-gw", "--map-guest-addr", "none",
+	p := g.user().start(t, "--foreground", "--quiet", "--config-net", "--no-map-gw", "--map-guest-addr", "none",
 		"--map-host-loopback", mapped, "-t", "none", "-u", "none", "-T", "none", "-U", "none", "--no-netns-quit",
-		"--netns", g.proc("net"), "--userns", g.proc("user")})
-	cmd := exec.Command(argv[0], argv[1:]...)
-	who.as(cmd)
-	var printed bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &printed, &printed
-	if err := host.do(cmd.Start); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() { cmd.Process.Kill() })
-	occupy(t, host, "tcp", endpoint("127.0.0.1", 8095), "host")
-	eventually(t, 5*time.Second, answers(g.ns, "tcp", endpoint(mapped, 8095), "host"))
+		"--netns", g.proc("net"), "--userns", g.proc("user"))
+	occupy(t, world.Host, "tcp", world.Endpoint("127.0.0.1", 8095), "host")
+	world.Eventually(t, 5*time.Second, answers(g.ns, "tcp", world.Endpoint(mapped, 8095), "host"))
 	isConfigured(t, g.ns, "eth0")
-	for _, addr := range []string{gateV4, "127.0.0.1"} {
-		greetsNot(t, g.ns, "tcp", endpoint(addr, 8095), "host")
+	for _, addr := range []string{world.GateV4, "127.0.0.1"} {
+		greetsNot(t, g.ns, "tcp", world.Endpoint(addr, 8095), "host")
 	}
-	exchange(t, g.ns, peer, "tcp", peerV4, 8096, 100000)
+	world.Exchange(t, g.ns, world.Peer, "tcp", world.PeerV4, 8096, 100000)
 	g.kill()
-	select {
-	case err := <-ended:
-		t.Fatalf("it ended with the namespace: %v", err)
-	case <-time.After(300 * time.Millisecond):
+	if p.WaitEnd(300 * time.Millisecond) {
+		t.Fatalf("it ended with the namespace: %v", p.Cmd.ProcessState)
 	}
-	cmd.Process.Signal(unix.SIGTERM)
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Errorf("%v, want exit status 0", err)
-		}
-	case <-time.After(time.Second):
-		t.Error("it goes on after SIGTERM")
+	if !p.Terminate(unix.SIGTERM, 2*time.Second) {
+		t.Fatal("it goes on after SIGTERM")
 	}
-	if printed.Len() > 0 {
-		t.Errorf("--quiet, and it printed %q", printed.String())
+	if code := p.Cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit status %d, want 0", code)
+	}
+	if said := p.Log(); said != "" {
+		t.Errorf("--quiet, and it printed %q", said)
 	}
 	noPastaLeft(t)
 }
@@ -312,12 +296,12 @@ func TestCallersGuestAddress(t *testing.T) {
 	// --map-guest-addr leads to the host's own address, which the guest has too, and not to its loopback.
 	in := start(t, "--config-net", "--map-guest-addr", "169.254.1.2")
 	for _, network := range []string{"tcp", "udp"} {
-		serveEnds(t, host, network, endpoint(hostV4, 8097))
-		got := banner(in.ns, network, endpoint("169.254.1.2", 8097), time.Second)
-		if at, from, _ := strings.Cut(got, " from "); at != hostV4 || net.ParseIP(from) == nil {
-			t.Errorf("%s: the server sees %q, want a client at %s", network, got, hostV4)
+		serveEnds(t, world.Host, network, world.Endpoint(world.HostV4, 8097))
+		got := banner(in.ns, network, world.Endpoint("169.254.1.2", 8097), time.Second)
+		if at, from, _ := strings.Cut(got, " from "); at != world.HostV4 || net.ParseIP(from) == nil {
+			t.Errorf("%s: the server sees %q, want a client at %s", network, got, world.HostV4)
 		}
 	}
-	occupy(t, host, "tcp", endpoint("127.0.0.1", 8098), "loopback")
+	occupy(t, world.Host, "tcp", world.Endpoint("127.0.0.1", 8098), "loopback")
 	greets(t, in.ns, "tcp", "169.254.1.2:8098", "closed")
 }

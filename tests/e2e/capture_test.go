@@ -9,21 +9,23 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 func TestCapture(t *testing.T) {
 	needsPasta(t)
-	needs(t, "tshark", "ping")
-	dir := scratchDir(t)
+	world.Needs(t, "tshark", "ping")
+	dir := world.ScratchDir(t)
 	in := start(t, "--config-net", "-t", "7500", "--pcap", dir+"/cap")
-	exchange(t, in.ns, peer, "tcp", peerV4, 7200, 1<<20)
-	exchange(t, in.ns, peer, "tcp", peerV6, 7200, 1000)
-	exchange(t, peer, in.ns, "tcp", hostV4, 7500, 1000)
-	exchange(t, in.ns, peer, "udp", peerV4, 7200, 5000)
-	if _, err := in.ns.run(5*time.Second, "ping", "-c1", "-W2", peerV4); err != nil {
+	world.Exchange(t, in.ns, world.Peer, "tcp", world.PeerV4, 7200, 1<<20)
+	world.Exchange(t, in.ns, world.Peer, "tcp", world.PeerV6, 7200, 1000)
+	world.Exchange(t, world.Peer, in.ns, "tcp", world.HostV4, 7500, 1000)
+	world.Exchange(t, in.ns, world.Peer, "udp", world.PeerV4, 7200, 5000)
+	if _, err := in.ns.Run(5*time.Second, "ping", "-c1", "-W2", world.PeerV4); err != nil {
 		t.Error(err)
 	}
-	if !in.terminate(unix.SIGTERM, 2*time.Second) {
+	if !in.Terminate(unix.SIGTERM, 2*time.Second) {
 		t.Fatal("pasta does not end")
 	}
 	b, err := os.ReadFile(dir + "/cap")
@@ -64,10 +66,10 @@ func TestCapture(t *testing.T) {
 		if length > 9000 {
 			count["super-frame"]++
 		}
-		if f[3] == hostV4 && f[4] == peerV4 {
+		if f[3] == world.HostV4 && f[4] == world.PeerV4 {
 			count["sent"]++
 		}
-		if f[3] == peerV4 && f[4] == hostV4 {
+		if f[3] == world.PeerV4 && f[4] == world.HostV4 {
 			count["received"]++
 		}
 		if strings.Join(f[5:], "") != "" {
@@ -84,11 +86,11 @@ func TestCapture(t *testing.T) {
 func TestCaptureAtSmallMTU(t *testing.T) {
 	// Segmentation offload makes super-frames at any MTU: a capture has to stay readable.
 	needsPasta(t)
-	needs(t, "tshark")
-	dir := scratchDir(t)
+	world.Needs(t, "tshark")
+	dir := world.ScratchDir(t)
 	in := start(t, "--config-net", "-m", "1500", "--pcap", dir+"/cap")
-	exchange(t, in.ns, peer, "tcp", peerV4, 7200, 1<<20)
-	if !in.terminate(unix.SIGTERM, 2*time.Second) {
+	world.Exchange(t, in.ns, world.Peer, "tcp", world.PeerV4, 7200, 1<<20)
+	if !in.Terminate(unix.SIGTERM, 2*time.Second) {
 		t.Fatal("pasta does not end")
 	}
 	b, err := os.ReadFile(dir + "/cap")

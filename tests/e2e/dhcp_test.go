@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"passt/tests/world"
 )
 
 // leaseScript is what DHCP clients call with a lease. It keeps the client's variables and
@@ -68,7 +70,7 @@ var dhcpClients = []struct {
 // dhcp runs a client on the instance's interface and returns its lease.
 func dhcp(t *testing.T, in *instance, args func(dir, ifname string) []string, names map[string]string) lease {
 	t.Helper()
-	dir := scratchDir(t)
+	dir := world.ScratchDir(t)
 	for name, text := range map[string]string{
 		"script":        leaseScript,
 		"dhclient.conf": "timeout 10;\nrequest subnet-mask, routers, interface-mtu, domain-name-servers, domain-search;\nalso request dhcp6.name-servers, dhcp6.domain-search;\n",
@@ -86,11 +88,11 @@ func dhcp(t *testing.T, in *instance, args func(dir, ifname string) []string, na
 	}
 	argv := args(dir, in.ifname)
 	// dhclient goes to the background with a lease: its output is not waited for, and it is ended by its pid file.
-	out, err := in.ns.run(20*time.Second, append([]string{"sh", "-c", `log=$1; shift; "$@" >"$log" 2>&1 </dev/null`, "sh", dir + "/out"}, argv...)...)
+	out, err := in.ns.Run(20*time.Second, append([]string{"sh", "-c", `log=$1; shift; "$@" >"$log" 2>&1 </dev/null`, "sh", dir + "/out"}, argv...)...)
 	log, _ := os.ReadFile(dir + "/out")
 	t.Cleanup(func() {
 		if pid, err := os.ReadFile(dir + "/pid"); err == nil {
-			in.ns.run(time.Second, "kill", strings.TrimSpace(string(pid))) // gone already is fine
+			in.ns.Run(time.Second, "kill", strings.TrimSpace(string(pid))) // gone already is fine
 		}
 	})
 	if err != nil {
@@ -121,7 +123,7 @@ func TestDHCP(t *testing.T) {
 			want lease
 		}{
 			{"as the host", nil, lease{
-				"new_ip_address": hostV4, "new_subnet_mask": "255.255.255.0", "new_routers": gateV4, "new_interface_mtu": "65520",
+				"new_ip_address": world.HostV4, "new_subnet_mask": "255.255.255.0", "new_routers": world.GateV4, "new_interface_mtu": "65520",
 				"new_domain_name_servers": "", "new_domain_search": "",
 			}},
 			{"given addresses", []string{"-a", "192.0.2.55", "-n", "25", "-g", "192.0.2.1", "-m", "1400"}, lease{
@@ -130,17 +132,17 @@ func TestDHCP(t *testing.T) {
 			{"router outside the subnet", []string{"-a", "192.0.2.55", "-n", "32", "-g", "203.0.113.1"}, lease{
 				"new_ip_address": "192.0.2.55", "new_subnet_mask": "255.255.255.255", "new_routers": "203.0.113.1",
 			}},
-			{"no MTU", []string{"-m", "0"}, lease{"new_ip_address": hostV4, "new_interface_mtu": ""}},
+			{"no MTU", []string{"-m", "0"}, lease{"new_ip_address": world.HostV4, "new_interface_mtu": ""}},
 			{"DNS and search list", []string{"--dhcp-dns", "--dhcp-search"}, lease{
-				"new_ip_address": hostV4, "new_domain_name_servers": peerV4, "new_domain_search": strings.Join(searchList, " "),
+				"new_ip_address": world.HostV4, "new_domain_name_servers": world.PeerV4, "new_domain_search": strings.Join(world.SearchList, " "),
 			}},
 			{"given DNS and search list", []string{"--dhcp-dns", "--dhcp-search", "-D", "192.0.2.53", "-D", "192.0.2.54", "-S", "a.example b.a.example"}, lease{
 				"new_domain_name_servers": "192.0.2.53 192.0.2.54", "new_domain_search": "a.example b.a.example",
 			}},
 		} {
 			t.Run(client.name+" "+tc.name, func(t *testing.T) {
-				needs(t, client.name)
-				if client.name == "dhcpcd" && !asRoot {
+				world.Needs(t, client.name)
+				if client.name == "dhcpcd" && !world.AsRoot {
 					t.Skip("dhcpcd needs several user IDs")
 				}
 				in := start(t, tc.args...)
@@ -151,7 +153,7 @@ func TestDHCP(t *testing.T) {
 					}
 				}
 				// And the namespace works with it.
-				exchange(t, in.ns, peer, "tcp", peerV4, 7700, 1000)
+				world.Exchange(t, in.ns, world.Peer, "tcp", world.PeerV4, 7700, 1000)
 			})
 		}
 	}
@@ -159,12 +161,12 @@ func TestDHCP(t *testing.T) {
 
 func TestNoDHCP(t *testing.T) {
 	needsPasta(t)
-	needs(t, "udhcpc")
+	world.Needs(t, "udhcpc")
 	in := start(t, "--no-dhcp")
-	if _, err := in.ns.run(time.Second, "ip", "link", "set", in.ifname, "up"); err != nil {
+	if _, err := in.ns.Run(time.Second, "ip", "link", "set", in.ifname, "up"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.ns.run(10*time.Second, "udhcpc", "-f", "-q", "-n", "-t", "2", "-T", "1", "-s", "/bin/true", "-i", in.ifname); err == nil {
+	if _, err := in.ns.Run(10*time.Second, "udhcpc", "-f", "-q", "-n", "-t", "2", "-T", "1", "-s", "/bin/true", "-i", in.ifname); err == nil {
 		t.Error("a lease came in spite of --no-dhcp")
 	}
 }

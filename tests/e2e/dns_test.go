@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"passt/tests/world"
 )
 
 // answerDNS makes a response to a query: every name has the address 192.0.2.1 or 2001:db8::1
@@ -47,7 +49,7 @@ func answerDNS(query []byte) []byte {
 // TCP.
 func serveDNS(t *testing.T, addr string) {
 	t.Helper()
-	u, err := peer.listenPacket("udp", endpoint(addr, 53))
+	u, err := world.Peer.ListenPacket("udp", world.Endpoint(addr, 53))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +64,7 @@ func serveDNS(t *testing.T, addr string) {
 			u.WriteTo(answerDNS(buf[:n]), from)
 		}
 	}()
-	serveOn(t, peer, endpoint(addr, 53), func(c *net.TCPConn) {
+	world.ServeOn(t, world.Peer, world.Endpoint(addr, 53), func(c *net.TCPConn) {
 		for {
 			var size [2]byte
 			if _, err := io.ReadFull(c, size[:]); err != nil {
@@ -79,9 +81,9 @@ func serveDNS(t *testing.T, addr string) {
 }
 
 // resolve looks a name up from within a namespace, at one nameserver and over one protocol.
-func resolve(n *netns, network, nameserver string) ([]string, error) {
+func resolve(n *world.NS, network, nameserver string) ([]string, error) {
 	r := net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		return n.dial(network, endpoint(nameserver, 53), 2*time.Second)
+		return n.Dial(network, world.Endpoint(nameserver, 53), 2*time.Second)
 	}}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
@@ -90,17 +92,17 @@ func resolve(n *netns, network, nameserver string) ([]string, error) {
 
 func TestNameLookup(t *testing.T) {
 	needsPasta(t)
-	serveDNS(t, peerV4)
-	serveDNS(t, peerV6)
-	const fwd4, fwd6, other = "169.254.1.1", "fd00:1:2:3::53", peerV4
+	serveDNS(t, world.PeerV4)
+	serveDNS(t, world.PeerV6)
+	const fwd4, fwd6, other = "169.254.1.1", "fd00:1:2:3::53", world.PeerV4
 	for _, tc := range []struct {
 		name   string
 		args   []string
 		server string
 		fails  bool
 	}{
-		{"the host's nameserver v4", nil, peerV4, false},
-		{"the host's nameserver v6", nil, peerV6, false},
+		{"the host's nameserver v4", nil, world.PeerV4, false},
+		{"the host's nameserver v6", nil, world.PeerV6, false},
 		{"forwarded v4", []string{"--dns-forward", fwd4}, fwd4, false},
 		{"forwarded v6", []string{"--dns-forward", fwd6}, fwd6, false},
 		{"forwarded both", []string{"--dns-forward", fwd4, "--dns-forward", fwd6}, fwd6, false},

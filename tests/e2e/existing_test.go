@@ -1,10 +1,8 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 // pasta for namespaces that exist: how they are named, who may do it, when it is ready, and
@@ -72,13 +72,13 @@ func TestExisting(t *testing.T) {
 			args := slices.Concat([]string{"--config-net"}, withDefaults([]string{"-t", fmt.Sprint(port), "-u", fmt.Sprint(port)}), w.naming(t, g))
 			d := startDaemon(t, w.who(g), args...)
 			for _, network := range []string{"tcp", "udp"} {
-				if bindable(host, network, endpoint("", port)) == nil {
+				if bindable(world.Host, network, world.Endpoint("", port)) == nil {
 					t.Errorf("ready, and %s port %d is not bound", network, port)
 				}
 			}
 			isConfigured(t, g.ns, "eth0")
 			carries(t, g.ns, port)
-			if asRoot && w.who(g).name == "root" {
+			if world.AsRoot && w.who(g).name == "root" {
 				if uid := ownerOf(t, d.pid); uid != 65534 {
 					t.Errorf("started by root, it runs as user %d, want nobody", uid)
 				}
@@ -121,8 +121,8 @@ func ownerOf(t *testing.T, pid int) int {
 // noPastaLeft fails if a process of pasta's is there, besides commands that hold a namespace.
 func noPastaLeft(t *testing.T) {
 	t.Helper()
-	eventually(t, 500*time.Millisecond, func() error {
-		if err := pastaProcesses(); err != nil && !strings.HasSuffix(strings.TrimSpace(err.Error()), scratch+"/command") {
+	world.Eventually(t, 500*time.Millisecond, func() error {
+		if err := pastaProcesses(); err != nil && !strings.HasSuffix(strings.TrimSpace(err.Error()), command) {
 			return err
 		}
 		return nil
@@ -137,7 +137,7 @@ func TestExistingFreesPortsFirst(t *testing.T) {
 		path := g.bind(t)
 		startDaemon(t, g.inside(), "--config-net", "-t", fmt.Sprint(port), "-u", fmt.Sprint(port), "-T", "none", "-U", "none", "--netns", path)
 		g.unbind()
-		eventually(t, goesWithin, func() error { return bindable(host, "tcp", endpoint("", port)) })
+		world.Eventually(t, goesWithin, func() error { return bindable(world.Host, "tcp", world.Endpoint("", port)) })
 	}
 }
 
@@ -152,35 +152,17 @@ func TestExistingForeground(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			g := newTarget(t)
-			who := g.user()
-			argv := slices.Concat(who.by, []string{pastaPath, "-f", "--config-net"}, withDefaults([]string{"-t", fmt.Sprint(port)}), []string{strconv.Itoa(g.pid)})
-			cmd := exec.Command(argv[0], argv[1:]...)
-			who.as(cmd)
-			var printed bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &printed, &printed
-			if err := host.do(cmd.Start); err != nil {
-				t.Fatal(err)
-			}
-			ended := make(chan error, 1)
-			go func() { ended <- cmd.Wait() }()
-			t.Cleanup(func() {
-				cmd.Process.Kill()
-				if t.Failed() {
-					t.Logf("it printed:\n%s", printed.String())
-				}
-			})
+			p := g.user().start(t, slices.Concat([]string{"-f", "--config-net"}, withDefaults([]string{"-t", fmt.Sprint(port)}), []string{strconv.Itoa(g.pid)})...)
 			// The test must not bind the port itself to see whether pasta has, which would be in pasta's way.
-			occupy(t, g.ns, "tcp", endpoint("", port), "inside")
-			eventually(t, 5*time.Second, answers(peer, "tcp", endpoint(hostV4, port), "inside"))
+			occupy(t, g.ns, "tcp", world.Endpoint("", port), "inside")
+			world.Eventually(t, 5*time.Second, answers(world.Peer, "tcp", world.Endpoint(world.HostV4, port), "inside"))
 			begin := time.Now()
-			tc.end(g, cmd.Process)
-			select {
-			case err := <-ended:
-				if err != nil {
-					t.Errorf("%v, want exit status 0", err)
-				}
-			case <-time.After(2 * time.Second):
+			tc.end(g, p.Cmd.Process)
+			if !p.WaitEnd(2 * time.Second) {
 				t.Fatal("pasta goes on")
+			}
+			if code := p.Cmd.ProcessState.ExitCode(); code != 0 {
+				t.Errorf("exit status %d, want 0", code)
 			}
 			if d := time.Since(begin); d > goesWithin {
 				t.Errorf("the end took %v", d)
@@ -267,7 +249,7 @@ func TestBackgroundFailures(t *testing.T) {
 	startDaemon(t, g.user(), append(withDefaults([]string{"--config-net", "-t", fmt.Sprint(port), "-u", fmt.Sprint(port)}), pid)...)
 	other := newTarget(t)
 	otherPID := strconv.Itoa(other.pid)
-	dir := scratchDir(t)
+	dir := world.ScratchDir(t)
 	for _, tc := range []struct {
 		name string
 		who  somebody
@@ -289,8 +271,8 @@ func TestBackgroundFailures(t *testing.T) {
 		{"both PID and path", other.user(), []string{"--netns", other.proc("net"), otherPID}, []string{"--netns"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			argv := slices.Concat(tc.who.by, []string{pastaPath, "-q", "--config-net"}, withDefaults(tc.args))
-			r := runCommand(t, host, 10*time.Second, tc.who.as, argv...)
+			argv := slices.Concat(tc.who.by, []string{world.Binary, "-q", "--config-net"}, withDefaults(tc.args))
+			r := runCommand(t, world.Host, 10*time.Second, tc.who.as, argv...)
 			if r.code != 1 {
 				t.Errorf("exit status %d, want 1", r.code)
 			}

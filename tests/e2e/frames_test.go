@@ -29,7 +29,7 @@ type injector struct {
 // the translator takes all frames.
 func newInjector(t *testing.T, in *instance) *injector {
 	t.Helper()
-	fd, err := in.ns.rawSocket(in.ifname)
+	fd, err := in.ns.RawSocket(in.ifname)
 	if err != nil {
 		t.Fatal(err)
 	}

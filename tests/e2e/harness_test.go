@@ -5,13 +5,15 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"passt/tests/world"
 )
 
 // The tests of this file prove the topology itself, with no pasta in between: if they fail,
 // nothing else says anything. See also direct.
 
 func TestTopologyDelay(t *testing.T) {
-	serveOn(t, far, endpoint("", 7000), func(c *net.TCPConn) {
+	world.ServeOn(t, world.Far, world.Endpoint("", 7000), func(c *net.TCPConn) {
 		b := make([]byte, 10)
 		for {
 			n, err := c.Read(b)
@@ -21,8 +23,8 @@ func TestTopologyDelay(t *testing.T) {
 			c.Write(b[:n])
 		}
 	})
-	for _, addr := range []string{farV4, farV6} {
-		c := dialTCP(t, host, endpoint(addr, 7000))
+	for _, addr := range []string{world.FarV4, world.FarV6} {
+		c := world.DialTCP(t, world.Host, world.Endpoint(addr, 7000))
 		begin := time.Now()
 		b := []byte("0123456789")
 		c.Write(b)
@@ -37,8 +39,8 @@ func TestTopologyDelay(t *testing.T) {
 }
 
 func TestTopologyBlackHole(t *testing.T) {
-	for _, addr := range []string{holeV4, holeV6} {
-		_, err := host.dial("tcp", endpoint(addr, 80), 300*time.Millisecond)
+	for _, addr := range []string{world.HoleV4, world.HoleV6} {
+		_, err := world.Host.Dial("tcp", world.Endpoint(addr, 80), 300*time.Millisecond)
 		if ne, ok := err.(net.Error); !ok || !ne.Timeout() {
 			t.Errorf("%s: %v, want a timeout", addr, err)
 		}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 // attack is one kind of traffic that no honest program sends. make returns its i-th frame.
@@ -41,22 +43,22 @@ var attacks = []attack{
 		return j.ether(etherIPv6, append([]byte{0x60}, randomBytes(r, 13+r.IntN(200))...))
 	}},
 	{"frames cut short", 3000, func(j *injector, r *rand.Rand, i int) []byte {
-		f := j.tcp(hostV4, peerV4, 40000, 7999, 1, 1, flagACK, []byte{2, 4, 5, 180}, make([]byte, 50))
+		f := j.tcp(world.HostV4, world.PeerV4, 40000, 7999, 1, 1, flagACK, []byte{2, 4, 5, 180}, make([]byte, 50))
 		if i%2 == 0 {
-			f = j.udp(hostV6, peerV6, 40000, 7999, make([]byte, 50))
+			f = j.udp(world.HostV6, world.PeerV6, 40000, 7999, make([]byte, 50))
 		}
 		return f[:14+r.IntN(len(f)-14)]
 	}},
 	{"IP lengths that lie", 3000, func(j *injector, r *rand.Rand, i int) []byte {
-		f, at := j.udp(hostV4, peerV4, 40000, 7999, make([]byte, 50)), 14+2
+		f, at := j.udp(world.HostV4, world.PeerV4, 40000, 7999, make([]byte, 50)), 14+2
 		if i%2 == 0 {
-			f, at = j.udp(hostV6, peerV6, 40000, 7999, make([]byte, 50)), 14+4
+			f, at = j.udp(world.HostV6, world.PeerV6, 40000, 7999, make([]byte, 50)), 14+4
 		}
 		binary.BigEndian.PutUint16(f[at:], uint16(r.Uint32()))
 		return f
 	}},
 	{"UDP lengths that lie", 2000, func(j *injector, r *rand.Rand, i int) []byte {
-		f := j.udp(hostV4, peerV4, 40000, 7999, make([]byte, 50))
+		f := j.udp(world.HostV4, world.PeerV4, 40000, 7999, make([]byte, 50))
 		binary.BigEndian.PutUint16(f[14+20+4:], uint16(r.Uint32()))
 		return f
 	}},
@@ -65,10 +67,10 @@ var attacks = []attack{
 		if i%3 == 0 {
 			opts = []byte{2, 4, 0, 0, 3, 3, 255, 2, 0, 2, 1, 3, 200}
 		}
-		return j.tcp(hostV4, peerV4, uint16(20000+i), 7999, r.Uint32(), 0, flagSYN, opts, nil)
+		return j.tcp(world.HostV4, world.PeerV4, uint16(20000+i), 7999, r.Uint32(), 0, flagSYN, opts, nil)
 	}},
 	{"TCP header lengths and flags", 3000, func(j *injector, r *rand.Rand, i int) []byte {
-		f := j.tcp(hostV4, peerV4, uint16(30000+i%100), 7999, r.Uint32(), r.Uint32(), byte(r.Uint32()), nil, randomBytes(r, r.IntN(100)))
+		f := j.tcp(world.HostV4, world.PeerV4, uint16(30000+i%100), 7999, r.Uint32(), r.Uint32(), byte(r.Uint32()), nil, randomBytes(r, r.IntN(100)))
 		if i%2 == 0 {
 			f[14+20+12] = byte(r.Uint32())
 		}
@@ -76,10 +78,10 @@ var attacks = []attack{
 	}},
 	{"IPv6 extension headers", 2000, func(j *injector, r *rand.Rand, i int) []byte {
 		ext := randomBytes(r, 8*(1+r.IntN(10)))
-		return j.ip(hostV6, peerV6, []byte{0, 43, 44, 60, 51, 135}[i%6], ext)
+		return j.ip(world.HostV6, world.PeerV6, []byte{0, 43, 44, 60, 51, 135}[i%6], ext)
 	}},
 	{"fragments", 3000, func(j *injector, r *rand.Rand, i int) []byte {
-		f := j.udp(hostV4, peerV4, 40000, 7999, make([]byte, 64))
+		f := j.udp(world.HostV4, world.PeerV4, 40000, 7999, make([]byte, 64))
 		binary.BigEndian.PutUint16(f[14+4:], uint16(i))
 		binary.BigEndian.PutUint16(f[14+6:], uint16(r.Uint32())|0x2000)
 		binary.BigEndian.PutUint16(f[14+10:], 0)
@@ -87,31 +89,31 @@ var attacks = []attack{
 		return f
 	}},
 	{"forged sources", 3000, func(j *injector, r *rand.Rand, i int) []byte {
-		return j.udp(fmt.Sprintf("203.0.%d.%d", i>>8&255, i&255), peerV4, uint16(i+1), 7999, []byte("x"))
+		return j.udp(fmt.Sprintf("203.0.%d.%d", i>>8&255, i&255), world.PeerV4, uint16(i+1), 7999, []byte("x"))
 	}},
 	{"UDP to every port", 30000, func(j *injector, _ *rand.Rand, i int) []byte {
-		return j.udp(hostV4, peerV4, uint16(i+1), uint16(65000-i), []byte("x"))
+		return j.udp(world.HostV4, world.PeerV4, uint16(i+1), uint16(65000-i), []byte("x"))
 	}},
 	{"UDP v6 to every port", 30000, func(j *injector, _ *rand.Rand, i int) []byte {
-		return j.udp(hostV6, peerV6, uint16(i+1), uint16(65000-i), []byte("x"))
+		return j.udp(world.HostV6, world.PeerV6, uint16(i+1), uint16(65000-i), []byte("x"))
 	}},
 	{"SYN to where nobody answers", 4000, func(j *injector, r *rand.Rand, i int) []byte {
-		return j.tcp(hostV4, holeV4, uint16(10000+i), 80, r.Uint32(), 0, flagSYN, []byte{2, 4, 5, 180}, nil)
+		return j.tcp(world.HostV4, world.HoleV4, uint16(10000+i), 80, r.Uint32(), 0, flagSYN, []byte{2, 4, 5, 180}, nil)
 	}},
 	{"SYN to a closed port", 4000, func(j *injector, r *rand.Rand, i int) []byte {
-		return j.tcp(hostV6, peerV6, uint16(10000+i), 9, r.Uint32(), 0, flagSYN, nil, nil)
+		return j.tcp(world.HostV6, world.PeerV6, uint16(10000+i), 9, r.Uint32(), 0, flagSYN, nil, nil)
 	}},
 	{"echo requests with changing identifiers", 20000, func(j *injector, _ *rand.Rand, i int) []byte {
 		if i%2 == 0 {
-			return j.echo(hostV6, peerV6, uint16(i), 1)
+			return j.echo(world.HostV6, world.PeerV6, uint16(i), 1)
 		}
-		return j.echo(hostV4, peerV4, uint16(i), 1)
+		return j.echo(world.HostV4, world.PeerV4, uint16(i), 1)
 	}},
 	{"ARP requests", 10000, func(j *injector, _ *rand.Rand, i int) []byte {
-		return j.arp(hostV4, fmt.Sprintf("198.51.%d.%d", i>>8&255, i&255))
+		return j.arp(world.HostV4, fmt.Sprintf("198.51.%d.%d", i>>8&255, i&255))
 	}},
 	{"Neighbour Solicitations", 10000, func(j *injector, _ *rand.Rand, i int) []byte {
-		return j.solicitation(hostV6, fmt.Sprintf("2001:db8:9::%x", i+16))
+		return j.solicitation(world.HostV6, fmt.Sprintf("2001:db8:9::%x", i+16))
 	}},
 	{"DHCP rubbish", 5000, func(j *injector, r *rand.Rand, _ int) []byte {
 		b := append([]byte{1, 1, 6, 0}, randomBytes(r, 232)...)
@@ -122,7 +124,7 @@ var attacks = []attack{
 		return j.udp("fe80::1234", "ff02::1:2", 546, 547, append([]byte{byte(i % 14)}, randomBytes(r, r.IntN(300))...))
 	}},
 	{"multicast", 5000, func(j *injector, r *rand.Rand, i int) []byte {
-		return j.udp(hostV4, []string{"224.0.0.251", "239.255.255.250", "255.255.255.255", "198.51.100.255"}[i%4], 5353, 5353, []byte("x"))
+		return j.udp(world.HostV4, []string{"224.0.0.251", "239.255.255.250", "255.255.255.255", "198.51.100.255"}[i%4], 5353, 5353, []byte("x"))
 	}},
 }
 
@@ -141,7 +143,7 @@ func TestHostileFrames(t *testing.T) {
 				}
 				flood <- time.Since(begin)
 			}()
-			exchange(t, in.ns, peer, "tcp", peerV4, 7800, 2<<20)
+			world.Exchange(t, in.ns, world.Peer, "tcp", world.PeerV4, 7800, 2<<20)
 			select {
 			case d := <-flood:
 				t.Logf("%d frames in %v", a.count, d)
@@ -149,17 +151,17 @@ func TestHostileFrames(t *testing.T) {
 				t.Fatal("the flood does not get through in 10 s")
 			}
 			// All is well at once afterwards, too.
-			exchange(t, in.ns, peer, "tcp", peerV6, 7800, 1<<20)
-			exchange(t, in.ns, peer, "udp", peerV4, 7800, 10000)
-			if in.waitEnd(0) {
-				t.Fatalf("pasta ended: %v", in.state)
+			world.Exchange(t, in.ns, world.Peer, "tcp", world.PeerV6, 7800, 1<<20)
+			world.Exchange(t, in.ns, world.Peer, "udp", world.PeerV4, 7800, 10000)
+			if in.WaitEnd(0) {
+				t.Fatalf("pasta ended: %v", in.Cmd.ProcessState)
 			}
-			if n := len(in.log()); n > 64<<10 {
+			if n := len(in.Log()); n > 64<<10 {
 				t.Errorf("the log grew to %d bytes", n)
 			}
 			// An honest flow costs a descriptor or two; a thousand times that is what a flood should not be able to take for
 			// long. The limit itself is what the process was given.
-			if n, limit := descriptors(in.process.Pid), descriptorLimit(t); n > limit {
+			if n, limit := descriptors(in.PID()), descriptorLimit(t); n > limit {
 				t.Errorf("%d descriptors are open, of %d", n, limit)
 			}
 		})
@@ -212,11 +214,11 @@ func TestFewDescriptors(t *testing.T) {
 	// Out of descriptors, pasta answers (a reset will do) and recovers; it neither spins nor ends.
 	needsPasta(t)
 	in := startBy(t, []string{"sh", "-c", `ulimit -n 64 && exec "$@"`, "sh"}, "--config-net")
-	serveOn(t, peer, endpoint("", 7810), func(c *net.TCPConn) { io.Copy(io.Discard, c) })
+	world.ServeOn(t, world.Peer, world.Endpoint("", 7810), func(c *net.TCPConn) { io.Copy(io.Discard, c) })
 	var open []net.Conn
 	failed := 0
 	for range 100 {
-		c, err := in.ns.dial("tcp", endpoint(peerV4, 7810), time.Second)
+		c, err := in.ns.Dial("tcp", world.Endpoint(world.PeerV4, 7810), time.Second)
 		if err != nil {
 			failed++
 			if failed > 3 {
@@ -229,16 +231,16 @@ func TestFewDescriptors(t *testing.T) {
 	if failed == 0 {
 		t.Error("64 descriptors were enough for 100 connections: the limit was not kept")
 	}
-	before := cpuTime(in.process.Pid)
+	before := cpuTime(in.PID())
 	time.Sleep(time.Second)
-	if used := cpuTime(in.process.Pid) - before; used > 300*time.Millisecond {
+	if used := cpuTime(in.PID()) - before; used > 300*time.Millisecond {
 		t.Errorf("%v of CPU in an idle second", used)
 	}
 	for _, c := range open {
 		c.Close()
 	}
-	eventually(t, 5*time.Second, func() error {
-		c, err := in.ns.dial("tcp", endpoint(peerV4, 7810), time.Second)
+	world.Eventually(t, 5*time.Second, func() error {
+		c, err := in.ns.Dial("tcp", world.Endpoint(world.PeerV4, 7810), time.Second)
 		if err == nil {
 			c.Close()
 		}

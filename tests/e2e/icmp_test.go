@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 func TestPing(t *testing.T) {
-	needs(t, "ping")
+	world.Needs(t, "ping")
 	in := start(t, "--config-net")
 	small := start(t, "--config-net", "-m", "1500")
 	for _, tc := range []struct {
@@ -26,30 +28,30 @@ func TestPing(t *testing.T) {
 		args   string
 		answer bool
 	}{
-		{"peer v4", in, peerV4, "", true},
-		{"peer v6", in, peerV6, "", true},
-		{"far v4", in, farV4, "", true},
-		{"far v6", in, farV6, "", true},
-		{"gateway v4", in, gateV4, "", true},
-		{"gateway v6", in, gateV6, "", true},
-		{"empty", in, peerV4, "-s 0", true},
-		{"large v4", in, peerV4, "-s 8000", true},
-		{"large v6", in, peerV6, "-s 8000", true},
-		{"full frame v4", small, peerV4, "-s 1472", true},
-		{"full frame v6", small, peerV6, "-s 1452", true},
-		{"several v4", in, peerV4, "-c 5 -i 0.05", true},
-		{"several v6", in, peerV6, "-c 5 -i 0.05", true},
-		{"nobody there v4", in, goneV4, "", false},
-		{"nobody there v6", in, goneV6, "", false},
-		{"dropped v4", in, holeV4, "", false},
-		{"alive afterwards", in, peerV4, "", true},
+		{"peer v4", in, world.PeerV4, "", true},
+		{"peer v6", in, world.PeerV6, "", true},
+		{"far v4", in, world.FarV4, "", true},
+		{"far v6", in, world.FarV6, "", true},
+		{"gateway v4", in, world.GateV4, "", true},
+		{"gateway v6", in, world.GateV6, "", true},
+		{"empty", in, world.PeerV4, "-s 0", true},
+		{"large v4", in, world.PeerV4, "-s 8000", true},
+		{"large v6", in, world.PeerV6, "-s 8000", true},
+		{"full frame v4", small, world.PeerV4, "-s 1472", true},
+		{"full frame v6", small, world.PeerV6, "-s 1452", true},
+		{"several v4", in, world.PeerV4, "-c 5 -i 0.05", true},
+		{"several v6", in, world.PeerV6, "-c 5 -i 0.05", true},
+		{"nobody there v4", in, world.GoneV4, "", false},
+		{"nobody there v6", in, world.GoneV6, "", false},
+		{"dropped v4", in, world.HoleV4, "", false},
+		{"alive afterwards", in, world.PeerV4, "", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			args := append([]string{"ping", "-n", "-W", "1"}, strings.Fields(tc.args)...)
 			if !strings.Contains(tc.args, "-c") {
 				args = append(args, "-c", "1")
 			}
-			out, err := tc.in.ns.run(10*time.Second, append(args, tc.addr)...)
+			out, err := tc.in.ns.Run(10*time.Second, append(args, tc.addr)...)
 			if got := err == nil; got != tc.answer {
 				t.Errorf("answered: %v, want %v\n%s%v", got, tc.answer, out, err)
 			}
@@ -64,9 +66,9 @@ func TestPing(t *testing.T) {
 }
 
 func TestPingTime(t *testing.T) {
-	needs(t, "ping")
+	world.Needs(t, "ping")
 	in := start(t, "--config-net")
-	out, err := in.ns.run(10*time.Second, "ping", "-n", "-c", "3", "-i", "0.2", farV4)
+	out, err := in.ns.Run(10*time.Second, "ping", "-n", "-c", "3", "-i", "0.2", world.FarV4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,13 +85,13 @@ func TestPingTime(t *testing.T) {
 
 func TestPingsAtOnce(t *testing.T) {
 	// Several programs ping the same address: each gets its own answers, by the identifier.
-	needs(t, "ping")
+	world.Needs(t, "ping")
 	in := start(t, "--config-net")
 	var wg sync.WaitGroup
 	for range 20 {
-		for _, addr := range []string{peerV4, peerV6} {
+		for _, addr := range []string{world.PeerV4, world.PeerV6} {
 			wg.Go(func() {
-				out, err := in.ns.run(10*time.Second, "ping", "-n", "-W", "1", "-c", "3", "-i", "0.1", addr)
+				out, err := in.ns.Run(10*time.Second, "ping", "-n", "-W", "1", "-c", "3", "-i", "0.1", addr)
 				if err != nil || !strings.Contains(out, "3 received") || strings.Contains(out, "DUP!") {
 					t.Errorf("%v\n%s", err, out)
 				}
@@ -102,11 +104,11 @@ func TestPingsAtOnce(t *testing.T) {
 func TestClosedUDPPort(t *testing.T) {
 	in := start(t, "--config-net")
 	for _, p := range paths(in) {
-		if p.client == peer {
+		if p.client == world.Peer {
 			continue // of a port that it has bound itself, no program can say that it is closed
 		}
 		t.Run(p.name, func(t *testing.T) {
-			c, err := p.client.dial("udp", endpoint(p.addr, p.port(7300)), time.Second)
+			c, err := p.client.Dial("udp", world.Endpoint(p.addr, p.port(7300)), time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,12 +140,12 @@ func (h hop) String() string {
 }
 
 // probe sends one datagram with a TTL (or hop limit) to an echo server.
-func probe(n *netns, addr string, port, ttl int) hop {
+func probe(n *world.NS, addr string, port, ttl int) hop {
 	level, optTTL, optErr := unix.IPPROTO_IP, unix.IP_TTL, unix.IP_RECVERR
 	if strings.Contains(addr, ":") {
 		level, optTTL, optErr = unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, unix.IPV6_RECVERR
 	}
-	c, err := n.dialWith("udp", endpoint(addr, port), time.Second, func(fd int) error {
+	c, err := n.DialWith("udp", world.Endpoint(addr, port), time.Second, func(fd int) error {
 		return errors.Join(unix.SetsockoptInt(fd, level, optTTL, ttl), unix.SetsockoptInt(fd, level, optErr, 1))
 	})
 	if err != nil {
@@ -185,10 +187,10 @@ func TestTimeToLive(t *testing.T) {
 	// To the far peer there is one router, P. pasta stands for the host and is no hop of its own, or for one more hop:
 	// either way P's error has to reach the program inside, before the datagram arrives with a greater TTL.
 	in := start(t, "--config-net")
-	for _, tc := range []struct{ addr, router string }{{farV4, peerV4}, {farV6, peerV6}} {
+	for _, tc := range []struct{ addr, router string }{{world.FarV4, world.PeerV4}, {world.FarV6, world.PeerV6}} {
 		t.Run(tc.addr, func(t *testing.T) {
-			serveUDP(t, far, endpoint(tc.addr, 7310))
-			if h := probe(host, tc.addr, 7310, 1); h.from != netip.MustParseAddr(tc.router) {
+			world.ServeUDP(t, world.Far, world.Endpoint(tc.addr, 7310))
+			if h := probe(world.Host, tc.addr, 7310, 1); h.from != netip.MustParseAddr(tc.router) {
 				t.Fatalf("the host itself sees %v", h)
 			}
 			var seen []string

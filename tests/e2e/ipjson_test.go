@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"passt/tests/world"
 )
 
 // link is an interface as "ip -j" prints it.
@@ -46,9 +48,9 @@ func (r route) String() string {
 	return strings.TrimSpace(fmt.Sprintf("%s via %q src %q metric %d", r.Dst, r.Gateway, r.PrefSrc, r.Metric))
 }
 
-func ipJSON[T any](n *netns, args ...string) (T, error) {
+func ipJSON[T any](n *world.NS, args ...string) (T, error) {
 	var v T
-	out, err := n.run(5*time.Second, append([]string{"ip", "-j"}, args...)...)
+	out, err := n.Run(5*time.Second, append([]string{"ip", "-j"}, args...)...)
 	if err != nil {
 		return v, err
 	}
@@ -59,7 +61,7 @@ func ipJSON[T any](n *netns, args ...string) (T, error) {
 }
 
 // links returns all interfaces of a namespace, by name.
-func links(t *testing.T, n *netns) map[string]link {
+func links(t *testing.T, n *world.NS) map[string]link {
 	t.Helper()
 	l, err := ipJSON[[]link](n, "link")
 	if err != nil {
@@ -73,7 +75,7 @@ func links(t *testing.T, n *netns) map[string]link {
 }
 
 // addresses returns the addresses of an interface, link-local ones left out.
-func addresses(n *netns, ifname string) ([]address, error) {
+func addresses(n *world.NS, ifname string) ([]address, error) {
 	l, err := ipJSON[[]struct {
 		Info []address `json:"addr_info"`
 	}](n, "addr", "show", "dev", ifname)
@@ -93,7 +95,7 @@ func addresses(n *netns, ifname string) ([]address, error) {
 }
 
 // addressList is addresses as strings.
-func addressList(t *testing.T, n *netns, ifname string) []string {
+func addressList(t *testing.T, n *world.NS, ifname string) []string {
 	t.Helper()
 	l, err := addresses(n, ifname)
 	if err != nil {
@@ -108,7 +110,7 @@ func addressList(t *testing.T, n *netns, ifname string) []string {
 
 // routes returns the main table's routes of one family ("-4" or "-6") through an interface;
 // IPv6 link-local and multicast ones are left out, the kernel makes them by itself.
-func routes(t *testing.T, n *netns, family, ifname string) []route {
+func routes(t *testing.T, n *world.NS, family, ifname string) []route {
 	t.Helper()
 	l, err := ipJSON[[]route](n, family, "route", "show", "dev", ifname)
 	if err != nil {
@@ -120,7 +122,7 @@ func routes(t *testing.T, n *netns, family, ifname string) []route {
 }
 
 // routeList is routes as strings.
-func routeList(t *testing.T, n *netns, family, ifname string) []string {
+func routeList(t *testing.T, n *world.NS, family, ifname string) []string {
 	t.Helper()
 	var out []string
 	for _, r := range routes(t, n, family, ifname) {
@@ -130,7 +132,7 @@ func routeList(t *testing.T, n *netns, family, ifname string) []string {
 }
 
 // defaultRoute returns the gateway of the default route of a family, "" if there is none.
-func defaultRoute(t *testing.T, n *netns, family string) string {
+func defaultRoute(t *testing.T, n *world.NS, family string) string {
 	t.Helper()
 	l, err := ipJSON[[]route](n, family, "route", "show", "default")
 	if err != nil {

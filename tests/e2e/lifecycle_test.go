@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 func TestExitStatus(t *testing.T) {
@@ -42,11 +44,11 @@ func TestCommandIsKilled(t *testing.T) {
 	if err := unix.Kill(in.holder.pid, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if !in.waitEnd(2 * time.Second) {
+	if !in.WaitEnd(2 * time.Second) {
 		t.Fatal("pasta goes on 2 s after its command was killed")
 	}
-	if got := in.state.ExitCode(); got != 128+9 {
-		t.Errorf("exit status %d (%v), want %d", got, in.state, 128+9)
+	if got := in.Cmd.ProcessState.ExitCode(); got != 128+9 {
+		t.Errorf("exit status %d (%v), want %d", got, in.Cmd.ProcessState, 128+9)
 	}
 }
 
@@ -63,10 +65,10 @@ func TestCommandEnds(t *testing.T) {
 	if err := in.holder.exit(42); err != nil {
 		t.Fatal(err)
 	}
-	if !in.waitEnd(2 * time.Second) {
+	if !in.WaitEnd(2 * time.Second) {
 		t.Fatal("pasta goes on 2 s after its command ended")
 	}
-	if got := in.state.ExitCode(); got != 42 {
+	if got := in.Cmd.ProcessState.ExitCode(); got != 42 {
 		t.Errorf("exit status %d, want the command's 42", got)
 	}
 	portsAreFree(t, 7001)
@@ -79,15 +81,15 @@ func TestSignals(t *testing.T) {
 		t.Run(unix.SignalName(sig), func(t *testing.T) {
 			in := start(t, "--config-net", "-t", "7001", "-u", "7001")
 			begin := time.Now()
-			if !in.terminate(sig, 2*time.Second) {
+			if !in.Terminate(sig, 2*time.Second) {
 				t.Fatalf("pasta goes on 2 s after %v", sig)
 			}
 			portsAreFree(t, 7001)
 			if d := time.Since(begin); d > time.Second {
 				t.Errorf("took %v", d)
 			}
-			if got := in.state.ExitCode(); sig == unix.SIGTERM && got != 0 {
-				t.Errorf("exit status %d, want 0 (%v)", got, in.state)
+			if got := in.Cmd.ProcessState.ExitCode(); sig == unix.SIGTERM && got != 0 {
+				t.Errorf("exit status %d, want 0 (%v)", got, in.Cmd.ProcessState)
 			}
 			noProcessLeft(t)
 		})
@@ -97,19 +99,19 @@ func TestSignals(t *testing.T) {
 func TestKilledLeavesNothing(t *testing.T) {
 	needsPasta(t)
 	in := start(t, "--config-net", "-t", "7001")
-	if !in.terminate(unix.SIGKILL, 2*time.Second) {
+	if !in.Terminate(unix.SIGKILL, 2*time.Second) {
 		t.Fatal("pasta survives SIGKILL")
 	}
-	eventually(t, time.Second, func() error { return pastaProcesses() })
+	world.Eventually(t, time.Second, func() error { return pastaProcesses() })
 	portsAreFree(t, 7001)
 }
 
 func TestPIDFile(t *testing.T) {
 	needsPasta(t)
-	dir := scratchDir(t)
+	dir := world.ScratchDir(t)
 	in := start(t, "--config-net", "-P", dir+"/pid")
 	var pid int
-	eventually(t, 2*time.Second, func() error {
+	world.Eventually(t, 2*time.Second, func() error {
 		b, err := os.ReadFile(dir + "/pid")
 		if err != nil {
 			return err
@@ -118,15 +120,15 @@ func TestPIDFile(t *testing.T) {
 		return err
 	})
 	// In the foreground the process keeps its PID.
-	if pid != in.process.Pid {
-		t.Errorf("the file says %d, the process is %d", pid, in.process.Pid)
+	if pid != in.PID() {
+		t.Errorf("the file says %d, the process is %d", pid, in.PID())
 	}
 }
 
 func TestTwoAtOnce(t *testing.T) {
 	a, b := start(t, "--config-net"), start(t, "--config-net")
 	for _, in := range []*instance{a, b} {
-		exchange(t, in.ns, peer, "tcp", peerV4, 7100, 1000)
+		world.Exchange(t, in.ns, world.Peer, "tcp", world.PeerV4, 7100, 1000)
 	}
 }
 
@@ -173,7 +175,7 @@ func pastaProcesses() error {
 	if err != nil {
 		return err
 	}
-	real, err := filepath.EvalSymlinks(pastaPath)
+	real, err := filepath.EvalSymlinks(world.Binary)
 	if err != nil {
 		return err
 	}
@@ -182,7 +184,7 @@ func pastaProcesses() error {
 		if err != nil {
 			continue // ended, or a zombie
 		}
-		if exe == real || exe == real+".avx2" || exe == scratch+"/command" {
+		if exe == real || exe == real+".avx2" || exe == command {
 			cmdline, _ := os.ReadFile(d + "/cmdline")
 			return fmt.Errorf("process %s is left: %s", filepath.Base(d), strings.ReplaceAll(string(cmdline), "\x00", " "))
 		}

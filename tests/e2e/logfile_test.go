@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"passt/tests/world"
 )
 
 // logLine is a line of a log file: date and time, then what happened.
@@ -15,7 +17,7 @@ var logLine = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\S+) \S
 func TestLogFile(t *testing.T) {
 	const limit = 20000
 	g := newTarget(t)
-	path := scratchDir(t) + "/log"
+	path := world.ScratchDir(t) + "/log"
 	startDaemon(t, g.user(), "--config-net", "--log-file", path, "--log-size", fmt.Sprint(limit), "--trace",
 		"-t", "7970", "-u", "7970", "-T", "none", "-U", "none", "--netns", g.proc("net"), "--userns", g.proc("user"))
 	stop := make(chan struct{})
@@ -81,7 +83,7 @@ func checkLog(t *testing.T, path string) {
 
 func TestLogFileIsKept(t *testing.T) {
 	// The next instance goes on where the last one ended.
-	path := scratchDir(t) + "/log"
+	path := world.ScratchDir(t) + "/log"
 	if err := os.WriteFile(path, []byte("2020-01-01T00:00:00.000Z an older line\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +92,7 @@ func TestLogFileIsKept(t *testing.T) {
 	}
 	for range 2 {
 		in := start(t, "--config-net", "--log-file", path)
-		exchange(t, in.ns, peer, "tcp", peerV4, 7971, 1000)
+		world.Exchange(t, in.ns, world.Peer, "tcp", world.PeerV4, 7971, 1000)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {

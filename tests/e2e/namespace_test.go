@@ -1,11 +1,12 @@
 package e2e
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"passt/tests/world"
 )
 
 func TestLoopbackIsUp(t *testing.T) {
@@ -57,11 +58,11 @@ func TestConfigNetEqualsHost(t *testing.T) {
 	needsPasta(t)
 	compare := func(t *testing.T, in *instance) {
 		t.Helper()
-		if got, want := addressList(t, in.ns, "eth0"), addressList(t, host, "eth0"); !slices.Equal(got, want) {
+		if got, want := addressList(t, in.ns, "eth0"), addressList(t, world.Host, "eth0"); !slices.Equal(got, want) {
 			t.Errorf("addresses:\n got %v\nwant %v", got, want)
 		}
 		for _, family := range []string{"-4", "-6"} {
-			if got, want := routeList(t, in.ns, family, "eth0"), routeList(t, host, family, "eth0"); !slices.Equal(got, want) {
+			if got, want := routeList(t, in.ns, family, "eth0"), routeList(t, world.Host, family, "eth0"); !slices.Equal(got, want) {
 				t.Errorf("routes %s:\n got %q\nwant %q", family, got, want)
 			}
 		}
@@ -70,7 +71,7 @@ func TestConfigNetEqualsHost(t *testing.T) {
 		compare(t, start(t, "--config-net"))
 	})
 	t.Run("several addresses and routes", func(t *testing.T) {
-		changeHost(t, []string{
+		world.ChangeHost(t, []string{
 			"addr add 198.51.100.3/24 dev eth0",
 			"addr add 192.0.2.2/30 dev eth0",
 			"addr add 2001:db8:9::3/64 dev eth0 nodad",
@@ -91,7 +92,7 @@ func TestConfigNetEqualsHost(t *testing.T) {
 	})
 	t.Run("a route that cannot be set is a warning", func(t *testing.T) {
 		// Its source address is one of another interface, which the namespace does not have.
-		changeHost(t, []string{
+		world.ChangeHost(t, []string{
 			"addr add 203.0.113.200/32 dev lo",
 			"route add 203.0.113.96/27 via 198.51.100.9 dev eth0 src 203.0.113.200",
 			"route add 203.0.113.160/27 via 198.51.100.9 dev eth0",
@@ -101,8 +102,8 @@ func TestConfigNetEqualsHost(t *testing.T) {
 			"addr del 203.0.113.200/32 dev lo",
 		})
 		in := start(t, "--config-net")
-		if got := defaultRoute(t, in.ns, "-4"); got != gateV4 {
-			t.Errorf("default route via %q, want %s", got, gateV4)
+		if got := defaultRoute(t, in.ns, "-4"); got != world.GateV4 {
+			t.Errorf("default route via %q, want %s", got, world.GateV4)
 		}
 		var got []string
 		for _, r := range routes(t, in.ns, "-4", "eth0") {
@@ -112,7 +113,7 @@ func TestConfigNetEqualsHost(t *testing.T) {
 			t.Errorf("routes %v lack 203.0.113.160/27, which could be set", got)
 		}
 		// Without its source address the route could be set after all.
-		if log := in.log(); !slices.Contains(got, "203.0.113.96/27") && !strings.Contains(log, "203.0.113.96") {
+		if log := in.Log(); !slices.Contains(got, "203.0.113.96/27") && !strings.Contains(log, "203.0.113.96") {
 			t.Errorf("the route 203.0.113.96/27 is not there, and no warning names it")
 		}
 	})
@@ -129,19 +130,19 @@ func TestConfigNetOverrides(t *testing.T) {
 		family string // "4": no IPv6 at all; "6": no IPv4
 	}{
 		{"IPv4", []string{"-a", "192.0.2.55", "-n", "24", "-g", "192.0.2.1"},
-			[]string{"192.0.2.55/24", hostV6 + "/64"}, "192.0.2.1", gateV6, ""},
+			[]string{"192.0.2.55/24", world.HostV6 + "/64"}, "192.0.2.1", world.GateV6, ""},
 		{"mask in dots", []string{"-a", "192.0.2.55", "-n", "255.255.255.128", "-g", "192.0.2.1"},
-			[]string{"192.0.2.55/25", hostV6 + "/64"}, "192.0.2.1", gateV6, ""},
+			[]string{"192.0.2.55/25", world.HostV6 + "/64"}, "192.0.2.1", world.GateV6, ""},
 		{"CIDR", []string{"-a", "192.0.2.55/26", "-g", "192.0.2.1"},
-			[]string{"192.0.2.55/26", hostV6 + "/64"}, "192.0.2.1", gateV6, ""},
+			[]string{"192.0.2.55/26", world.HostV6 + "/64"}, "192.0.2.1", world.GateV6, ""},
 		{"gateway outside the subnet", []string{"-a", "192.0.2.55", "-n", "32", "-g", "203.0.113.1"},
-			[]string{"192.0.2.55/32", hostV6 + "/64"}, "203.0.113.1", gateV6, ""},
+			[]string{"192.0.2.55/32", world.HostV6 + "/64"}, "203.0.113.1", world.GateV6, ""},
 		{"IPv6", []string{"-a", "2001:db8:77::5", "-g", "2001:db8:77::1"},
-			[]string{hostV4 + "/24", "2001:db8:77::5/64"}, gateV4, "2001:db8:77::1", ""},
+			[]string{world.HostV4 + "/24", "2001:db8:77::5/64"}, world.GateV4, "2001:db8:77::1", ""},
 		{"both", []string{"-a", "192.0.2.55", "-a", "2001:db8:77::5", "-n", "24", "-g", "192.0.2.1", "-g", "fe80::1"},
 			[]string{"192.0.2.55/24", "2001:db8:77::5/64"}, "192.0.2.1", "fe80::1", ""},
-		{"IPv4 only", []string{"-4"}, []string{hostV4 + "/24"}, gateV4, "", "4"},
-		{"IPv6 only", []string{"-6"}, []string{hostV6 + "/64"}, "", gateV6, "6"},
+		{"IPv4 only", []string{"-4"}, []string{world.HostV4 + "/24"}, world.GateV4, "", "4"},
+		{"IPv6 only", []string{"-6"}, []string{world.HostV6 + "/64"}, "", world.GateV6, "6"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in := start(t, append([]string{"--config-net"}, tc.args...)...)
@@ -167,19 +168,19 @@ func TestConfigNetOverrides(t *testing.T) {
 
 func TestGatewayHardwareAddress(t *testing.T) {
 	needsPasta(t)
-	needs(t, "ping")
+	world.Needs(t, "ping")
 	for _, tc := range []struct {
 		name string
 		args []string
 		want string
 	}{
-		{"of the host's interface", nil, links(t, host)["eth0"].MAC},
+		{"of the host's interface", nil, links(t, world.Host)["eth0"].MAC},
 		{"given by -M", []string{"-M", "02:00:5e:aa:bb:cc"}, "02:00:5e:aa:bb:cc"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in := start(t, append([]string{"--config-net"}, tc.args...)...)
-			for family, gate := range map[string]string{"-4": gateV4, "-6": gateV6} {
-				if _, err := in.ns.run(5*time.Second, "ping", "-c1", "-W2", gate); err != nil {
+			for family, gate := range map[string]string{"-4": world.GateV4, "-6": world.GateV6} {
+				if _, err := in.ns.Run(5*time.Second, "ping", "-c1", "-W2", gate); err != nil {
 					t.Error(err)
 				}
 				got, err := ipJSON[[]struct {
@@ -206,7 +207,7 @@ func TestCommandIsRootInside(t *testing.T) {
 
 func TestStartPrintsConfiguration(t *testing.T) {
 	r := runPasta(t, 10*time.Second, withDefaults([]string{"--config-net", "--", "true"})...)
-	for _, want := range []string{"eth0", hostV4, "255.255.255.0", gateV4, hostV6, gateV6} {
+	for _, want := range []string{"eth0", world.HostV4, "255.255.255.0", world.GateV4, world.HostV6, world.GateV6} {
 		if !strings.Contains(r.stderr, want) {
 			t.Errorf("start does not print %s", want)
 		}
@@ -226,7 +227,7 @@ func TestStartPrintsConfiguration(t *testing.T) {
 func TestLocalModeWithoutInterface(t *testing.T) {
 	needsPasta(t)
 	// A host with no address but its loopback's: see the manual page's local mode.
-	empty, err := newNetns(fmt.Sprintf("empty%d", serial.Add(1)))
+	empty, err := world.NewNS(world.Unique("empty"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,53 +8,13 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"passt/tests/world"
 )
-
-// serial makes names under scratch unique.
-var serial atomic.Int32
-
-// scratchDir makes a directory that pasta, as a user, can write to.
-func scratchDir(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Join(scratch, strconv.Itoa(int(serial.Add(1))))
-	if err := os.Mkdir(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
-// asUser makes cmd run in H without any privilege there: as nobody if the tests are run by
-// root; otherwise as another ID in one more user namespace, which has no say over H.
-func asUser(cmd *exec.Cmd) {
-	cmd.Dir = "/"
-	// Root's own folders, which a user cannot search, would make "not found" a "permission denied".
-	cmd.Env = append(os.Environ(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-	if asRoot {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		return
-	}
-	one := []syscall.SysProcIDMap{{ContainerID: 1000, HostID: 0, Size: 1}}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER,
-		UidMappings: one,
-		GidMappings: one,
-		Credential:  &syscall.Credential{Uid: 1000, Gid: 1000, NoSetGroups: true},
-	}
-}
 
 // withDefaults adds to a command line the port options that every test wants unless it
 // names them: none.
@@ -81,18 +41,18 @@ func runPasta(t *testing.T, timeout time.Duration, args ...string) result {
 	if direct {
 		t.Skip("there is no pasta to run")
 	}
-	return runPastaIn(t, host, timeout, args...)
+	return runPastaIn(t, world.Host, timeout, args...)
 }
 
 // runPastaIn is runPasta with another namespace as the host.
-func runPastaIn(t *testing.T, n *netns, timeout time.Duration, args ...string) result {
+func runPastaIn(t *testing.T, n *world.NS, timeout time.Duration, args ...string) result {
 	t.Helper()
-	return runCommand(t, n, timeout, asUser, append([]string{pastaPath}, args...)...)
+	return runCommand(t, n, timeout, world.AsUser, append([]string{world.Binary}, args...)...)
 }
 
 // runCommand runs a command line that starts pasta in n, as somebody, to its end and to the
 // end of its output.
-func runCommand(t *testing.T, n *netns, timeout time.Duration, as func(*exec.Cmd), argv ...string) result {
+func runCommand(t *testing.T, n *world.NS, timeout time.Duration, as func(*exec.Cmd), argv ...string) result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -102,7 +62,7 @@ func runCommand(t *testing.T, n *netns, timeout time.Duration, as func(*exec.Cmd
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.WaitDelay = time.Second
 	begin := time.Now()
-	err := n.do(cmd.Run)
+	err := n.Do(cmd.Run)
 	r := result{stdout: stdout.String(), stderr: stderr.String(), took: time.Since(begin)}
 	if ctx.Err() != nil {
 		t.Fatalf("%s did not end in %v\n%s", strings.Join(argv, " "), timeout, r.stderr)
@@ -117,14 +77,11 @@ func runCommand(t *testing.T, n *netns, timeout time.Duration, as func(*exec.Cmd
 
 // instance is a running pasta with a namespace that stays until the end of the test.
 type instance struct {
-	t       *testing.T
-	ns      *netns // N
-	holder  *holder
-	ifname  string // of the tap
-	logPath string
-	process *os.Process
-	ended   chan struct{}
-	state   *os.ProcessState // once ended is closed
+	*world.Process
+	t      *testing.T
+	ns     *world.NS // N
+	holder *holder
+	ifname string // of the tap
 }
 
 // needsPasta skips a test that means nothing without a pasta in between.
@@ -146,9 +103,9 @@ func start(t *testing.T, args ...string) *instance {
 func startBy(t *testing.T, by []string, args ...string) *instance {
 	t.Helper()
 	if direct {
-		return &instance{t: t, ns: host, ifname: "eth0"}
+		return &instance{t: t, ns: world.Host, ifname: "eth0"}
 	}
-	dir := scratchDir(t)
+	dir := world.ScratchDir(t)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dir + "/hold", Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
@@ -157,39 +114,33 @@ func startBy(t *testing.T, by []string, args ...string) *instance {
 	if err := os.Chmod(dir+"/hold", 0o777); err != nil {
 		t.Fatal(err)
 	}
-	log, err := os.Create(dir + "/log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
 	full := append([]string{"-f"}, withDefaults(args)...)
-	full = append(full, "--", scratch+"/command")
-	argv := slices.Concat(by, []string{pastaPath}, full)
+	full = append(full, "--", command)
+	argv := slices.Concat(by, []string{world.Binary}, full)
 	cmd := exec.Command(argv[0], argv[1:]...)
-	asUser(cmd)
+	world.AsUser(cmd)
 	cmd.Env = append(cmd.Env, stageVar+"=hold", holdVar+"="+dir+"/hold")
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	in := &instance{t: t, ifname: "eth0", logPath: log.Name(), process: cmd.Process, ended: make(chan struct{})}
+	in := &instance{t: t, ifname: "eth0"}
 	if i := slices.Index(args, "-I"); i >= 0 {
 		in.ifname = args[i+1]
 	}
-	go func() {
-		cmd.Wait() // its status is read from ProcessState
-		in.state = cmd.ProcessState
-		close(in.ended)
-	}()
-	t.Cleanup(func() { in.cleanUp(strings.Join(full, " ")) })
+	t.Cleanup(func() { // after the end of pasta
+		if in.holder != nil {
+			in.holder.conn.Close() // ends the command, wherever it is
+		}
+		if in.ns != nil {
+			in.ns.Close()
+		}
+	})
+	in.Process = world.StartProcess(t, world.Host, cmd, dir+"/log")
 	go func() { // no use in waiting for the command of a pasta that gave up
-		<-in.ended
+		<-in.Ended
 		l.Close()
 	}()
 	if in.holder, err = acceptHolder(l, 10*time.Second); err != nil {
 		t.Fatalf("pasta %s did not start its command: %v", strings.Join(full, " "), err)
 	}
-	if in.ns, err = netnsOf("N", in.holder.pid); err != nil {
+	if in.ns, err = world.NSOf("N", in.holder.pid); err != nil {
 		t.Fatal(err)
 	}
 	if slices.Contains(args, "--config-net") {
@@ -201,7 +152,7 @@ func startBy(t *testing.T, by []string, args ...string) *instance {
 // waitUsable waits until no global address is tentative any more.
 func (in *instance) waitUsable() {
 	in.t.Helper()
-	eventually(in.t, 5*time.Second, func() error {
+	world.Eventually(in.t, 5*time.Second, func() error {
 		addrs, err := addresses(in.ns, in.ifname)
 		if err != nil {
 			return err
@@ -213,79 +164,4 @@ func (in *instance) waitUsable() {
 		}
 		return nil
 	})
-}
-
-// log returns what pasta and its command printed.
-func (in *instance) log() string {
-	b, err := os.ReadFile(in.logPath)
-	if err != nil {
-		return err.Error()
-	}
-	return string(b)
-}
-
-// terminate sends a signal and waits for the end of pasta. It reports false if that took
-// longer than timeout.
-func (in *instance) terminate(sig syscall.Signal, timeout time.Duration) bool {
-	if err := in.process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		in.t.Errorf("signalling pasta: %v", err)
-	}
-	return in.waitEnd(timeout)
-}
-
-func (in *instance) waitEnd(timeout time.Duration) bool {
-	select {
-	case <-in.ended:
-		return true
-	case <-time.After(timeout):
-		return false
-	}
-}
-
-// cleanUp ends pasta and its command, and prints the log of a failed test.
-func (in *instance) cleanUp(cmdline string) {
-	if !in.terminate(unix.SIGTERM, 3*time.Second) {
-		in.t.Errorf("pasta did not end in 3 s after SIGTERM")
-		in.process.Kill()
-		<-in.ended
-	}
-	if in.holder != nil {
-		in.holder.conn.Close() // ends the command, wherever it is
-	}
-	if in.ns != nil {
-		in.ns.f.Close()
-	}
-	if in.t.Failed() {
-		lines := strings.Split(strings.TrimSpace(in.log()), "\n")
-		if n := len(lines); n > 60 {
-			lines = append([]string{fmt.Sprintf("... %d lines", n-60)}, lines[n-60:]...)
-		}
-		in.t.Logf("pasta %s (%v) printed:\n%s", cmdline, in.state, strings.Join(lines, "\n"))
-	}
-}
-
-// eventually retries until check passes; after timeout its last error fails the test.
-func eventually(t *testing.T, timeout time.Duration, check func() error) {
-	t.Helper()
-	end := time.Now().Add(timeout)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("still after %v: %v", timeout, err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-// needs skips the test if a tool is not installed.
-func needs(t *testing.T, tools ...string) {
-	t.Helper()
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed", tool)
-		}
-	}
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 // bannerPorts are the ports inside the namespace that answer with their number.
@@ -17,12 +19,12 @@ var bannerPorts = []int{8001, 8002, 8003, 8004, 8005, 8006, 8007, 8101, 8102, 81
 
 // serveBanners has every banner port answer with its number, to each byte that comes by TCP
 // and to each datagram.
-func serveBanners(t *testing.T, n *netns) {
+func serveBanners(t *testing.T, n *world.NS) {
 	t.Helper()
 	for _, port := range bannerPorts {
 		text := []byte(strconv.Itoa(port))
-		serveOn(t, n, endpoint("", port), func(c *net.TCPConn) { answerEach(c, text) })
-		u, err := n.listenPacket("udp", endpoint("", port))
+		world.ServeOn(t, n, world.Endpoint("", port), func(c *net.TCPConn) { answerEach(c, text) })
+		u, err := n.ListenPacket("udp", world.Endpoint("", port))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,8 +57,8 @@ func answerEach(c *net.TCPConn, text []byte) {
 
 // banner asks addr from a namespace, and returns the port inside that answered, or "closed".
 // One that should be closed is not waited for as long.
-func banner(n *netns, network, addr string, patience time.Duration) string {
-	c, err := n.dial(network, addr, patience)
+func banner(n *world.NS, network, addr string, patience time.Duration) string {
+	c, err := n.Dial(network, addr, patience)
 	if errors.Is(err, unix.ECONNREFUSED) {
 		return "closed"
 	}
@@ -90,51 +92,51 @@ func TestPortForwarding(t *testing.T) {
 		want map[string]string
 	}{
 		{"single", []string{"8001"}, map[string]string{
-			hostV4 + ":8001": "8001", "[" + hostV6 + "]:8001": "8001", hostV4 + ":8002": "closed", "[" + hostV6 + "]:8002": "closed",
+			world.HostV4 + ":8001": "8001", "[" + world.HostV6 + "]:8001": "8001", world.HostV4 + ":8002": "closed", "[" + world.HostV6 + "]:8002": "closed",
 			"local 127.0.0.1:8001": "8001", "local [::1]:8001": "8001",
 		}},
 		{"list", []string{"8001,8003"}, map[string]string{
-			hostV4 + ":8001": "8001", hostV4 + ":8003": "8003", hostV4 + ":8002": "closed",
+			world.HostV4 + ":8001": "8001", world.HostV4 + ":8003": "8003", world.HostV4 + ":8002": "closed",
 		}},
 		{"option twice", []string{"8001", "8003"}, map[string]string{
-			hostV4 + ":8001": "8001", hostV4 + ":8003": "8003", hostV4 + ":8002": "closed",
+			world.HostV4 + ":8001": "8001", world.HostV4 + ":8003": "8003", world.HostV4 + ":8002": "closed",
 		}},
 		{"range", []string{"8001-8003"}, map[string]string{
-			hostV4 + ":8001": "8001", hostV4 + ":8002": "8002", hostV4 + ":8003": "8003", hostV4 + ":8004": "closed",
+			world.HostV4 + ":8001": "8001", world.HostV4 + ":8002": "8002", world.HostV4 + ":8003": "8003", world.HostV4 + ":8004": "closed",
 		}},
 		{"mapped", []string{"8001:8101"}, map[string]string{
-			hostV4 + ":8001": "8101", "[" + hostV6 + "]:8001": "8101", hostV4 + ":8101": "closed",
+			world.HostV4 + ":8001": "8101", "[" + world.HostV6 + "]:8001": "8101", world.HostV4 + ":8101": "closed",
 		}},
 		{"mapped range", []string{"8001-8003:8101-8103"}, map[string]string{
-			hostV4 + ":8001": "8101", hostV4 + ":8002": "8102", hostV4 + ":8003": "8103",
-			"[" + hostV6 + "]:8003": "8103", hostV4 + ":8004": "closed",
+			world.HostV4 + ":8001": "8101", world.HostV4 + ":8002": "8102", world.HostV4 + ":8003": "8103",
+			"[" + world.HostV6 + "]:8003": "8103", world.HostV4 + ":8004": "closed",
 		}},
 		{"mapped range, list", []string{"8001-8002:8104-8105,8005:8101,8007"}, map[string]string{
-			hostV4 + ":8001": "8104", hostV4 + ":8002": "8105", hostV4 + ":8005": "8101", hostV4 + ":8007": "8007",
+			world.HostV4 + ":8001": "8104", world.HostV4 + ":8002": "8105", world.HostV4 + ":8005": "8101", world.HostV4 + ":8007": "8007",
 		}},
-		{"bound to an IPv4 address", []string{hostV4 + "/8001"}, map[string]string{
-			hostV4 + ":8001": "8001", "[" + hostV6 + "]:8001": "closed", "local 127.0.0.1:8001": "closed",
+		{"bound to an IPv4 address", []string{world.HostV4 + "/8001"}, map[string]string{
+			world.HostV4 + ":8001": "8001", "[" + world.HostV6 + "]:8001": "closed", "local 127.0.0.1:8001": "closed",
 		}},
-		{"bound to an IPv6 address", []string{hostV6 + "/8001"}, map[string]string{
-			"[" + hostV6 + "]:8001": "8001", hostV4 + ":8001": "closed", "local [::1]:8001": "closed",
+		{"bound to an IPv6 address", []string{world.HostV6 + "/8001"}, map[string]string{
+			"[" + world.HostV6 + "]:8001": "8001", world.HostV4 + ":8001": "closed", "local [::1]:8001": "closed",
 		}},
 		{"bound to the loopback address", []string{"127.0.0.1/8001:8101"}, map[string]string{
-			hostV4 + ":8001": "closed", "local 127.0.0.1:8001": "8101",
+			world.HostV4 + ":8001": "closed", "local 127.0.0.1:8001": "8101",
 		}},
-		{"bound to an address, range with exclusion", []string{hostV4 + "/8001-8007,~8003-8004"}, map[string]string{
-			hostV4 + ":8001": "8001", hostV4 + ":8002": "8002", hostV4 + ":8003": "closed", hostV4 + ":8004": "closed",
-			hostV4 + ":8005": "8005", hostV4 + ":8007": "8007", "[" + hostV6 + "]:8001": "closed",
+		{"bound to an address, range with exclusion", []string{world.HostV4 + "/8001-8007,~8003-8004"}, map[string]string{
+			world.HostV4 + ":8001": "8001", world.HostV4 + ":8002": "8002", world.HostV4 + ":8003": "closed", world.HostV4 + ":8004": "closed",
+			world.HostV4 + ":8005": "8005", world.HostV4 + ":8007": "8007", "[" + world.HostV6 + "]:8001": "closed",
 		}},
 		{"bound to an interface", []string{"%eth0/8001"}, map[string]string{
-			hostV4 + ":8001": "8001", "[" + hostV6 + "]:8001": "8001", "local 127.0.0.1:8001": "closed",
+			world.HostV4 + ":8001": "8001", "[" + world.HostV6 + "]:8001": "8001", "local 127.0.0.1:8001": "closed",
 		}},
-		{"bound to an address and an interface", []string{hostV4 + "%eth0/8001"}, map[string]string{
-			hostV4 + ":8001": "8001", "[" + hostV6 + "]:8001": "closed", "local 127.0.0.1:8001": "closed",
+		{"bound to an address and an interface", []string{world.HostV4 + "%eth0/8001"}, map[string]string{
+			world.HostV4 + ":8001": "8001", "[" + world.HostV6 + "]:8001": "closed", "local 127.0.0.1:8001": "closed",
 		}},
 		{"exclusion", []string{"8001-8007,~8003"}, map[string]string{
-			hostV4 + ":8002": "8002", hostV4 + ":8003": "closed", hostV4 + ":8004": "8004",
+			world.HostV4 + ":8002": "8002", world.HostV4 + ":8003": "closed", world.HostV4 + ":8004": "8004",
 		}},
-		{"none", []string{"none"}, map[string]string{hostV4 + ":8001": "closed"}},
+		{"none", []string{"none"}, map[string]string{world.HostV4 + ":8001": "closed"}},
 	} {
 		for _, proto := range []struct{ network, opt string }{{"tcp", "-t"}, {"udp", "-u"}} {
 			t.Run(proto.network+" "+tc.name, func(t *testing.T) {
@@ -145,10 +147,10 @@ func TestPortForwarding(t *testing.T) {
 				in := start(t, args...)
 				serveBanners(t, in.ns)
 				for where, want := range tc.want {
-					from := peer
+					from := world.Peer
 					addr, local := strings.CutPrefix(where, "local ")
 					if local {
-						from = host
+						from = world.Host
 					}
 					if got := banner(from, proto.network, addr, 1500*time.Millisecond); got != want {
 						t.Errorf("%s: %s, want %s", where, got, want)
@@ -164,13 +166,13 @@ func TestAddressInUse(t *testing.T) {
 	for _, proto := range []struct{ network, opt string }{{"tcp", "-t"}, {"udp", "-u"}} {
 		t.Run(proto.network, func(t *testing.T) {
 			if proto.network == "tcp" {
-				l, err := host.listen(endpoint("", 8010))
+				l, err := world.Host.Listen(world.Endpoint("", 8010))
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer l.Close()
 			} else {
-				c, err := host.listenPacket("udp", endpoint("", 8010))
+				c, err := world.Host.ListenPacket("udp", world.Endpoint("", 8010))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -197,8 +199,8 @@ func TestRestartAtOnce(t *testing.T) {
 	needsPasta(t)
 	for range 5 {
 		in := start(t, "--config-net", "-t", "8001-8007", "-u", "8001-8007")
-		exchange(t, peer, in.ns, "tcp", hostV4, 8001, 1000)
-		if !in.terminate(unix.SIGTERM, 2*time.Second) {
+		world.Exchange(t, world.Peer, in.ns, "tcp", world.HostV4, 8001, 1000)
+		if !in.Terminate(unix.SIGTERM, 2*time.Second) {
 			t.Fatal("pasta does not end")
 		}
 	}
@@ -221,23 +223,23 @@ func TestForwardedSource(t *testing.T) {
 	// A server inside sees a remote client's own address; a client on the host's loopback appears as the gateway.
 	needsPasta(t)
 	in := start(t, "--config-net", "--no-splice", "-t", "8001")
-	serveOn(t, in.ns, endpoint("", 8001), func(c *net.TCPConn) {
+	world.ServeOn(t, in.ns, world.Endpoint("", 8001), func(c *net.TCPConn) {
 		answerEach(c, []byte(c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap().String()))
 	})
 	for _, tc := range []struct {
 		name string
-		from *netns
+		from *world.NS
 		to   string
 		want []string
 	}{
-		{"remote v4", peer, hostV4, []string{peerV4}},
-		{"remote v6", peer, hostV6, []string{peerV6}},
-		{"loopback v4", host, "127.0.0.1", []string{gateV4}},
-		{"loopback v6", host, "::1", []string{gateV6}},
-		{"the host's own address v4", host, hostV4, []string{gateV4}},
+		{"remote v4", world.Peer, world.HostV4, []string{world.PeerV4}},
+		{"remote v6", world.Peer, world.HostV6, []string{world.PeerV6}},
+		{"loopback v4", world.Host, "127.0.0.1", []string{world.GateV4}},
+		{"loopback v6", world.Host, "::1", []string{world.GateV6}},
+		{"the host's own address v4", world.Host, world.HostV4, []string{world.GateV4}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := banner(tc.from, "tcp", endpoint(tc.to, 8001), time.Second); !slices.Contains(tc.want, got) {
+			if got := banner(tc.from, "tcp", world.Endpoint(tc.to, 8001), time.Second); !slices.Contains(tc.want, got) {
 				t.Errorf("the server sees %s, want %s", got, tc.want)
 			}
 		})

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 // Namespaces that exist before pasta does, as a container engine makes them, and pasta in the
@@ -20,7 +22,7 @@ import (
 
 // target is a network namespace that pasta is to join.
 type target struct {
-	ns    *netns
+	ns    *world.NS
 	pid   int    // of a process in it; 0 if there is none
 	owner int    // of a process of the user who made it, outside of its user namespace
 	path  string // that it was bound to; empty if it was not
@@ -32,8 +34,8 @@ type target struct {
 func newTarget(t *testing.T) *target {
 	t.Helper()
 	needsPasta(t)
-	needs(t, "unshare", "nsenter")
-	dir := scratchDir(t)
+	world.Needs(t, "unshare", "nsenter")
+	dir := world.ScratchDir(t)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dir + "/hold", Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
@@ -43,8 +45,8 @@ func newTarget(t *testing.T) *target {
 		t.Fatal(err)
 	}
 	// The shell stays outside, for asOwner.
-	cmd := exec.Command("sh", "-c", `unshare -rUn "$@"; true`, "sh", scratch+"/command")
-	asUser(cmd)
+	cmd := exec.Command("sh", "-c", `unshare -rUn "$@"; true`, "sh", command)
+	world.AsUser(cmd)
 	cmd.Env = append(cmd.Env, stageVar+"=hold", holdVar+"="+dir+"/hold")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -59,9 +61,9 @@ func newTarget(t *testing.T) *target {
 	t.Cleanup(func() {
 		g.held.conn.Close()
 		cmd.Wait() // it ends with the command
-		g.ns.f.Close()
+		g.ns.Close()
 	})
-	if g.ns, err = netnsOf("N", g.pid); err != nil {
+	if g.ns, err = world.NSOf("N", g.pid); err != nil {
 		t.Fatal(err)
 	}
 	return g
@@ -71,15 +73,15 @@ func newTarget(t *testing.T) *target {
 func newNamed(t *testing.T) *target {
 	t.Helper()
 	needsPasta(t)
-	name := fmt.Sprintf("named%d", serial.Add(1))
-	n, err := newNetns(name)
+	name := world.Unique("named")
+	n, err := world.NewNS(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := &target{ns: n, path: "/run/netns/" + name}
 	t.Cleanup(func() {
 		g.unbind()
-		n.f.Close()
+		n.Close()
 	})
 	return g
 }
@@ -87,7 +89,7 @@ func newNamed(t *testing.T) *target {
 // bind binds the namespace to a path of a folder of its own, as container engines do.
 func (g *target) bind(t *testing.T) string {
 	t.Helper()
-	g.path = scratchDir(t) + "/netns"
+	g.path = world.ScratchDir(t) + "/netns"
 	if err := os.WriteFile(g.path, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -124,8 +126,8 @@ var root = somebody{name: "root", as: plain}
 
 // user is the one who made the namespace, outside of it.
 func (g *target) user() somebody {
-	if asRoot {
-		return somebody{name: "the user", as: asUser}
+	if world.AsRoot {
+		return somebody{name: "the user", as: world.AsUser}
 	}
 	return somebody{"the user", plain, []string{"nsenter", "-U", "--preserve-credentials", "-t", strconv.Itoa(g.owner)}}
 }
@@ -133,11 +135,20 @@ func (g *target) user() somebody {
 // inside is root of the namespace's user namespace, which rootless container engines are.
 func (g *target) inside() somebody {
 	s := somebody{name: "root inside", as: plain}
-	if asRoot {
-		s.as = asUser
+	if world.AsRoot {
+		s.as = world.AsUser
 	}
 	s.by = []string{"nsenter", "-U", "--preserve-credentials", "-t", strconv.Itoa(g.pid)}
 	return s
+}
+
+// start runs pasta in the foreground, with exactly these arguments.
+func (who somebody) start(t *testing.T, args ...string) *world.Process {
+	t.Helper()
+	argv := slices.Concat(who.by, []string{world.Binary}, args)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	who.as(cmd)
+	return world.StartProcess(t, world.Host, cmd, world.ScratchDir(t)+"/log")
 }
 
 // daemon is a pasta in the background.
@@ -151,9 +162,9 @@ type daemon struct {
 func startDaemon(t *testing.T, who somebody, args ...string) *daemon {
 	t.Helper()
 	d := &daemon{t: t}
-	pidFile := scratchDir(t) + "/pid"
-	argv := slices.Concat(who.by, []string{pastaPath, "--pid", pidFile}, args)
-	d.said = runCommand(t, host, 10*time.Second, who.as, argv...)
+	pidFile := world.ScratchDir(t) + "/pid"
+	argv := slices.Concat(who.by, []string{world.Binary, "--pid", pidFile}, args)
+	d.said = runCommand(t, world.Host, 10*time.Second, who.as, argv...)
 	if d.said.code != 0 {
 		t.Fatalf("%s: exit status %d\n%s", strings.Join(argv, " "), d.said.code, d.said.stderr)
 	}
@@ -189,7 +200,7 @@ func (d *daemon) alive() bool {
 // isPasta says whether exe, as /proc/PID/exe has it, is the binary under test, which may
 // have been started by a link of another name.
 func isPasta(exe string) bool {
-	file, err := filepath.EvalSymlinks(pastaPath)
+	file, err := filepath.EvalSymlinks(world.Binary)
 	return err == nil && filepath.Base(exe) == filepath.Base(file)
 }
 
@@ -207,7 +218,7 @@ func (d *daemon) ends(timeout time.Duration) bool {
 }
 
 // isConfigured fails unless the namespace has what --config-net gives, now.
-func isConfigured(t *testing.T, n *netns, ifname string) {
+func isConfigured(t *testing.T, n *world.NS, ifname string) {
 	t.Helper()
 	l := links(t, n)
 	if up := l[ifname].Flags; !slices.Contains(up, "UP") || !slices.Contains(up, "LOWER_UP") {
@@ -216,11 +227,11 @@ func isConfigured(t *testing.T, n *netns, ifname string) {
 	if lo := l["lo"].Flags; !slices.Contains(lo, "UP") {
 		t.Errorf("lo has flags %v, want UP", lo)
 	}
-	want := []string{hostV4 + "/24", hostV6 + "/64"}
+	want := []string{world.HostV4 + "/24", world.HostV6 + "/64"}
 	if got := addressList(t, n, ifname); !slices.Equal(got, want) {
 		t.Errorf("addresses %v, want %v", got, want)
 	}
-	for family, want := range map[string]string{"-4": gateV4, "-6": gateV6} {
+	for family, want := range map[string]string{"-4": world.GateV4, "-6": world.GateV6} {
 		if got := defaultRoute(t, n, family); got != want {
 			t.Errorf("default route %s via %q, want %s", family, got, want)
 		}
@@ -229,12 +240,12 @@ func isConfigured(t *testing.T, n *netns, ifname string) {
 
 // carries fails unless traffic passes in both directions and past the tap, with the port
 // forwarded.
-func carries(t *testing.T, n *netns, port int) {
+func carries(t *testing.T, n *world.NS, port int) {
 	t.Helper()
 	for _, network := range []string{"tcp", "udp"} {
-		exchange(t, peer, n, network, hostV4, port, 10000)
-		exchange(t, peer, n, network, hostV6, port, 10000)
-		exchange(t, host, n, network, "127.0.0.1", port, 10000)
-		exchange(t, n, peer, network, peerV4, port, 10000)
+		world.Exchange(t, world.Peer, n, network, world.HostV4, port, 10000)
+		world.Exchange(t, world.Peer, n, network, world.HostV6, port, 10000)
+		world.Exchange(t, world.Host, n, network, "127.0.0.1", port, 10000)
+		world.Exchange(t, n, world.Peer, network, world.PeerV4, port, 10000)
 	}
 }

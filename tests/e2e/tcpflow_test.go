@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 // TCP under the conditions in which a window rule goes wrong: slow readers, tiny buffers,
@@ -60,7 +62,7 @@ func drain(t *testing.T, c *net.TCPConn, want []byte, chunk int, pause time.Dura
 
 func TestSlowReader(t *testing.T) {
 	in := start(t, "--config-net", "-t", "7500")
-	data := pattern(7, 10<<20)
+	data := world.Pattern(7, 10<<20)
 	t.Run("sleeps, then reads", func(t *testing.T) {
 		eachWay(t, in, func(t *testing.T, first, second *net.TCPConn) {
 			go pour(first, data)
@@ -87,8 +89,8 @@ func TestServerSpeaksFirst(t *testing.T) {
 	in := start(t, "--config-net", "-t", "7500")
 	for _, p := range paths(in) {
 		t.Run(p.name, func(t *testing.T) {
-			serveOn(t, p.server, endpoint("", p.port(7500)), func(c *net.TCPConn) { c.Write([]byte("220 ready\r\n")) })
-			c := dialTCP(t, p.client, endpoint(p.addr, p.port(7500)))
+			world.ServeOn(t, p.server, world.Endpoint("", p.port(7500)), func(c *net.TCPConn) { c.Write([]byte("220 ready\r\n")) })
+			c := world.DialTCP(t, p.client, world.Endpoint(p.addr, p.port(7500)))
 			c.SetDeadline(time.Now().Add(2 * time.Second))
 			if got, err := io.ReadAll(io.LimitReader(c, 100)); err != nil || string(got) != "220 ready\r\n" {
 				t.Errorf("read %q, %v", got, err)
@@ -98,23 +100,23 @@ func TestServerSpeaksFirst(t *testing.T) {
 }
 
 func TestTinyBuffers(t *testing.T) {
-	small := func(opt int) control {
+	small := func(opt int) world.Control {
 		return func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, opt, 4096) }
 	}
 	in := start(t, "--config-net", "-t", "7500")
-	data := pattern(8, 1<<20)
+	data := world.Pattern(8, 1<<20)
 	for _, p := range paths(in)[:4] {
 		for _, tc := range []struct {
 			name string
 			opt  int
 		}{{"receive", unix.SO_RCVBUF}, {"send", unix.SO_SNDBUF}} {
 			t.Run(p.name+" "+tc.name, func(t *testing.T) {
-				l, err := p.server.listenWith(endpoint("", 7500), small(tc.opt))
+				l, err := p.server.ListenWith(world.Endpoint("", 7500), small(tc.opt))
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer l.Close()
-				c, err := p.client.dialWith("tcp", endpoint(p.addr, 7500), 5*time.Second, small(tc.opt))
+				c, err := p.client.DialWith("tcp", world.Endpoint(p.addr, 7500), 5*time.Second, small(tc.opt))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -126,8 +128,8 @@ func TestTinyBuffers(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer server.Close()
-				server.SetDeadline(time.Now().Add(transferTime))
-				client.SetDeadline(time.Now().Add(transferTime))
+				server.SetDeadline(time.Now().Add(world.TransferTime))
+				client.SetDeadline(time.Now().Add(world.TransferTime))
 				go pour(client, data)
 				drain(t, server, data, 64<<10, 0)
 				go pour(server, data)
@@ -139,7 +141,7 @@ func TestTinyBuffers(t *testing.T) {
 
 func TestBothWaysAtOnce(t *testing.T) {
 	in := start(t, "--config-net", "-t", "7500")
-	a, b := pattern(9, 10<<20), pattern(10, 10<<20)
+	a, b := world.Pattern(9, 10<<20), world.Pattern(10, 10<<20)
 	eachWay(t, in, func(t *testing.T, first, second *net.TCPConn) {
 		go pour(first, a)
 		go pour(second, b)
@@ -152,13 +154,13 @@ func TestBothWaysAtOnce(t *testing.T) {
 
 func TestDelayedPeer(t *testing.T) {
 	const size = 10 << 20
-	data := pattern(11, size)
-	serveOn(t, far, endpoint("", 7600), func(c *net.TCPConn) { // sends at once, then reads
+	data := world.Pattern(11, size)
+	world.ServeOn(t, world.Far, world.Endpoint("", 7600), func(c *net.TCPConn) { // sends at once, then reads
 		pour(c, data)
 		io.Copy(io.Discard, c)
 	})
 	got := make(chan error, 1)
-	serveOn(t, far, endpoint("", 7601), func(c *net.TCPConn) {
+	world.ServeOn(t, world.Far, world.Endpoint("", 7601), func(c *net.TCPConn) {
 		h := sha256.New()
 		n, err := io.Copy(h, c)
 		if want := sha256.Sum256(data); err == nil && !bytes.Equal(h.Sum(nil), want[:]) {
@@ -166,35 +168,35 @@ func TestDelayedPeer(t *testing.T) {
 		}
 		got <- err
 	})
-	fetch := func(t *testing.T, n *netns, addr string) time.Duration {
+	fetch := func(t *testing.T, n *world.NS, addr string) time.Duration {
 		begin := time.Now()
-		c := dialTCP(t, n, endpoint(addr, 7600))
-		c.SetDeadline(time.Now().Add(2 * transferTime))
+		c := world.DialTCP(t, n, world.Endpoint(addr, 7600))
+		c.SetDeadline(time.Now().Add(2 * world.TransferTime))
 		drain(t, c, data, 256<<10, 0)
 		return time.Since(begin)
 	}
-	put := func(t *testing.T, n *netns, addr string) time.Duration {
+	put := func(t *testing.T, n *world.NS, addr string) time.Duration {
 		begin := time.Now()
-		c := dialTCP(t, n, endpoint(addr, 7601))
+		c := world.DialTCP(t, n, world.Endpoint(addr, 7601))
 		pour(c, data)
 		select {
 		case err := <-got:
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(2 * transferTime):
-			t.Error("the data is not there after ", 2*transferTime)
+		case <-time.After(2 * world.TransferTime):
+			t.Error("the data is not there after ", 2*world.TransferTime)
 		}
 		return time.Since(begin)
 	}
 	in := start(t, "--config-net")
-	for _, addr := range []string{farV4, farV6} {
+	for _, addr := range []string{world.FarV4, world.FarV6} {
 		for _, way := range []struct {
 			name string
-			do   func(*testing.T, *netns, string) time.Duration
+			do   func(*testing.T, *world.NS, string) time.Duration
 		}{{"fetch", fetch}, {"put", put}} {
 			t.Run(way.name+" "+addr, func(t *testing.T) {
-				direct := way.do(t, host, addr)
+				direct := way.do(t, world.Host, addr)
 				took := way.do(t, in.ns, addr)
 				t.Logf("direct %v, through pasta %v", direct, took)
 				if took > 2*direct+time.Second {
@@ -211,14 +213,14 @@ func TestManyConnections(t *testing.T) {
 	for _, p := range paths(in) {
 		port := p.port(7500)
 		t.Run(p.name, func(t *testing.T) {
-			serveOn(t, p.server, endpoint("", port), func(c *net.TCPConn) { io.Copy(c, c) })
+			world.ServeOn(t, p.server, world.Endpoint("", port), func(c *net.TCPConn) { io.Copy(c, c) })
 			var wg sync.WaitGroup
 			errs := make(chan error, many)
 			connected := sync.WaitGroup{}
 			connected.Add(many)
 			for i := range many {
 				wg.Go(func() {
-					c, err := p.client.dial("tcp", endpoint(p.addr, port), transferTime)
+					c, err := p.client.Dial("tcp", world.Endpoint(p.addr, port), world.TransferTime)
 					connected.Done()
 					if err != nil {
 						errs <- err
@@ -226,8 +228,8 @@ func TestManyConnections(t *testing.T) {
 					}
 					defer c.Close()
 					connected.Wait() // all are open at once
-					c.SetDeadline(time.Now().Add(transferTime))
-					data := pattern(byte(i), 1000+i)
+					c.SetDeadline(time.Now().Add(world.TransferTime))
+					data := world.Pattern(byte(i), 1000+i)
 					got := make([]byte, len(data))
 					c.Write(data)
 					if _, err := io.ReadFull(c, got); err != nil {
@@ -255,17 +257,17 @@ func TestManyConnections(t *testing.T) {
 func TestConnectUnreachable(t *testing.T) {
 	in := start(t, "--config-net")
 	var wg sync.WaitGroup
-	for _, addr := range []string{holeV4, holeV6} {
+	for _, addr := range []string{world.HoleV4, world.HoleV6} {
 		wg.Go(func() {
-			_, err := in.ns.dial("tcp", endpoint(addr, 80), 3*time.Second)
+			_, err := in.ns.Dial("tcp", world.Endpoint(addr, 80), 3*time.Second)
 			if ne, ok := err.(net.Error); !ok || !ne.Timeout() {
 				t.Errorf("%s, where everything is dropped: %v, want a timeout", addr, err)
 			}
 		})
 	}
-	for _, addr := range []string{goneV4, goneV6} {
+	for _, addr := range []string{world.GoneV4, world.GoneV6} {
 		wg.Go(func() {
-			c, err := in.ns.dial("tcp", endpoint(addr, 80), 8*time.Second)
+			c, err := in.ns.Dial("tcp", world.Endpoint(addr, 80), 8*time.Second)
 			if err == nil {
 				c.Close()
 				t.Errorf("connected to %s, which nobody has", addr)
@@ -276,8 +278,8 @@ func TestConnectUnreachable(t *testing.T) {
 	}
 	// Meanwhile others are served.
 	for range 5 {
-		exchange(t, in.ns, peer, "tcp", peerV4, 7610, 100<<10)
-		exchange(t, in.ns, peer, "tcp", peerV6, 7610, 100<<10)
+		world.Exchange(t, in.ns, world.Peer, "tcp", world.PeerV4, 7610, 100<<10)
+		world.Exchange(t, in.ns, world.Peer, "tcp", world.PeerV6, 7610, 100<<10)
 	}
 	wg.Wait()
 }
@@ -287,12 +289,12 @@ func TestKeepalive(t *testing.T) {
 	for _, p := range paths(in)[:4] {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			l, err := p.server.listen(endpoint(p.addr, 7500))
+			l, err := p.server.Listen(world.Endpoint(p.addr, 7500))
 			if err != nil {
 				t.Fatal(err)
 			}
-			serve(t, l, func(c *net.TCPConn) { io.Copy(c, c) })
-			c := dialTCP(t, p.client, endpoint(p.addr, 7500))
+			world.Serve(t, l, func(c *net.TCPConn) { io.Copy(c, c) })
+			c := world.DialTCP(t, p.client, world.Endpoint(p.addr, 7500))
 			if err := c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 2}); err != nil {
 				t.Fatal(err)
 			}

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"passt/tests/world"
 )
 
 // path is one way from a client to a server through pasta.
 type path struct {
 	name           string
-	client, server *netns
+	client, server *world.NS
 	addr           string // to connect to
 }
 
@@ -18,24 +20,24 @@ type path struct {
 func paths(in *instance) []path {
 	if direct {
 		return []path{
-			{"out v4", host, peer, peerV4}, {"out v6", host, peer, peerV6},
-			{"in v4", peer, host, hostV4}, {"in v6", peer, host, hostV6},
+			{"out v4", world.Host, world.Peer, world.PeerV4}, {"out v6", world.Host, world.Peer, world.PeerV6},
+			{"in v4", world.Peer, world.Host, world.HostV4}, {"in v6", world.Peer, world.Host, world.HostV6},
 		}
 	}
 	return []path{
-		{"out v4", in.ns, peer, peerV4},
-		{"out v6", in.ns, peer, peerV6},
-		{"forwarded in v4", peer, in.ns, hostV4},
-		{"forwarded in v6", peer, in.ns, hostV6},
-		{"gateway-mapped v4", in.ns, host, gateV4},
-		{"gateway-mapped v6", in.ns, host, gateV6},
+		{"out v4", in.ns, world.Peer, world.PeerV4},
+		{"out v6", in.ns, world.Peer, world.PeerV6},
+		{"forwarded in v4", world.Peer, in.ns, world.HostV4},
+		{"forwarded in v6", world.Peer, in.ns, world.HostV6},
+		{"gateway-mapped v4", in.ns, world.Host, world.GateV4},
+		{"gateway-mapped v6", in.ns, world.Host, world.GateV6},
 	}
 }
 
 // port returns the port for a server of the path, where forwarded is the one that pasta has
 // on every address of H.
 func (p path) port(forwarded int) int {
-	if p.server == host && !direct {
+	if p.server == world.Host && !direct {
 		return forwarded + 1
 	}
 	return forwarded
@@ -57,7 +59,7 @@ func TestTransfers(t *testing.T) {
 				for _, p := range paths(in) {
 					for _, size := range tc.sizes {
 						t.Run(fmt.Sprintf("%s %s %d", network, p.name, size), func(t *testing.T) {
-							exchange(t, p.client, p.server, network, p.addr, p.port(port), size)
+							world.Exchange(t, p.client, p.server, network, p.addr, p.port(port), size)
 						})
 					}
 				}
@@ -69,7 +71,7 @@ func TestTransfers(t *testing.T) {
 func TestEmptyStream(t *testing.T) {
 	in := start(t, "--config-net", "-t", "7200")
 	for _, p := range paths(in)[:4] {
-		t.Run(p.name, func(t *testing.T) { exchange(t, p.client, p.server, "tcp", p.addr, 7200, 0) })
+		t.Run(p.name, func(t *testing.T) { world.Exchange(t, p.client, p.server, "tcp", p.addr, 7200, 0) })
 	}
 }
 
@@ -79,7 +81,7 @@ func TestDatagramSizes(t *testing.T) {
 	// is larger, up to what the IP headers can say, leaves the namespace in fragments.
 	for _, p := range paths(in) {
 		sizes := []int{0, 1, 1400, 1472, 1473, 1500, 8000, 65472}
-		if p.addr == peerV4 || p.addr == hostV4 || p.addr == gateV4 {
+		if p.addr == world.PeerV4 || p.addr == world.HostV4 || p.addr == world.GateV4 {
 			sizes = append(sizes, 65492)
 		}
 		for _, size := range sizes {
@@ -93,7 +95,7 @@ func TestFragmentedDatagrams(t *testing.T) {
 	small := start(t, "--config-net", "-m", "1500")
 	for _, p := range paths(in) {
 		size := 65487
-		if p.addr == peerV4 || p.addr == hostV4 || p.addr == gateV4 {
+		if p.addr == world.PeerV4 || p.addr == world.HostV4 || p.addr == world.GateV4 {
 			size = 65507
 		}
 		t.Run(fmt.Sprintf("%s %d", p.name, size), func(t *testing.T) { echoOnce(t, p, 7300, size) })
@@ -107,13 +109,13 @@ func TestFragmentedDatagrams(t *testing.T) {
 func echoOnce(t *testing.T, p path, port, size int) {
 	t.Helper()
 	port = p.port(port)
-	serveUDP(t, p.server, endpoint("", port))
-	c, err := p.client.dial("udp", endpoint(p.addr, port), time.Second)
+	world.ServeUDP(t, p.server, world.Endpoint("", port))
+	c, err := p.client.Dial("udp", world.Endpoint(p.addr, port), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	data := pattern(4, size)
+	data := world.Pattern(4, size)
 	buf := make([]byte, 1<<16)
 	for try := range 3 {
 		if _, err := c.Write(data); err != nil {

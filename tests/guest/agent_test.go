@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,10 +74,7 @@ func prepareGuest() error {
 	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		return fmt.Errorf("lo: %w: %s", err, out)
 	}
-	return serveAll(
-		func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) },
-		func(addr string) (net.PacketConn, error) { return net.ListenPacket("udp", addr) },
-		guestPort)
+	return serveAll(guestPort)
 }
 
 // serveRequests runs what comes on the serial port.

@@ -2,9 +2,8 @@
 // ordinary user would, boots QEMU guests on it, and looks only at what a program inside the
 // guest, the host and a peer on the network can see.
 //
-// Nothing of the machine's own network is touched. The test binary starts itself again in
-// new mount, PID and network namespaces (and a user namespace, if it is not run by root),
-// and builds there:
+// Nothing of the machine's own network is touched: the tests run in namespaces of their own,
+// which package world makes, with this in them:
 //
 //	guest (QEMU, software emulation) -- UNIX socket -- passt in H (the "host") -- veth -- P (a peer and router)
 //

@@ -15,6 +15,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"passt/tests/world"
 )
 
 // kernelFiles is an unpacked kernel package.
@@ -69,7 +71,7 @@ func makeInitramfs(path string) error {
 	}
 	a.copy("init", self)
 	a.add("bin/tool", fs.ModeSymlink|0o777, []byte("/init"))
-	a.copy("bin/passt", passtPath)
+	a.copy("bin/passt", world.Binary)
 	a.add("bin/sh", fs.ModeSymlink|0o777, []byte("busybox"))
 	a.program("busybox")
 	for _, p := range guestPrograms {
@@ -200,7 +202,7 @@ func moduleOrder(order []string, name string) ([]string, error) {
 		return order, err
 	}
 	if strings.HasSuffix(file, ".xz") {
-		plain := filepath.Join(scratch, strings.TrimSuffix(filepath.Base(file), ".xz"))
+		plain := filepath.Join(world.Scratch, strings.TrimSuffix(filepath.Base(file), ".xz"))
 		b, err := exec.Command("xz", "-dc", file).Output()
 		if err != nil {
 			return order, fmt.Errorf("xz -dc %s: %w", file, err)

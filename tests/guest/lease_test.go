@@ -2,10 +2,11 @@ package guest
 
 import (
 	"fmt"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"passt/tests/world"
 )
 
 // leaseScript is what DHCP clients call with a lease: it keeps the client's variables in
@@ -67,7 +68,7 @@ func configure(t *testing.T, v *vm) {
 // bring them.
 func waitIPv6(t *testing.T, v *vm) {
 	t.Helper()
-	eventually(t, 15*time.Second, func() error {
+	world.Eventually(t, 15*time.Second, func() error {
 		out, err := v.try(5*time.Second, "ip -6 addr show dev eth0; ip -6 route")
 		if err != nil {
 			return err
@@ -77,14 +78,4 @@ func waitIPv6(t *testing.T, v *vm) {
 		}
 		return nil
 	})
-}
-
-// needs skips the test if a program that the guest takes from this machine is not installed.
-func needs(t *testing.T, tools ...string) {
-	t.Helper()
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed", tool)
-		}
-	}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 // TestRestarts has one passt see guests come and go: clients that are none, a guest, its
@@ -33,7 +35,7 @@ func TestRestarts(t *testing.T) {
 		if n, err := c.Read(make([]byte, 1)); err == nil || errors.As(err, &ne) && ne.Timeout() {
 			t.Errorf("a second client is not refused: %d bytes, %v", n, err)
 		}
-		v.sh(t, transferTime, fmt.Sprintf("tool tcp %s %d 100000", peerV4, peerPort))
+		v.sh(t, transferTime, fmt.Sprintf("tool tcp %s %d 100000", world.PeerV4, peerPort))
 	})
 	t.Run("reboot", func(t *testing.T) {
 		flows := openFlows(t, v)
@@ -42,7 +44,7 @@ func TestRestarts(t *testing.T) {
 		configure(t, v)
 		// The guest's new kernel knows nothing of them, and says so when it is sent something.
 		flows.expectReset(t, 5*time.Second)
-		v.sh(t, transferTime, fmt.Sprintf("tool tcp %s %d 1000000", peerV4, peerPort))
+		v.sh(t, transferTime, fmt.Sprintf("tool tcp %s %d 1000000", world.PeerV4, peerPort))
 	})
 	t.Run("sudden end", func(t *testing.T) {
 		flows := openFlows(t, v)
@@ -51,7 +53,7 @@ func TestRestarts(t *testing.T) {
 		v := boot(t, streamTo(in.socket), nil)
 		configure(t, v)
 		openFlows(t, v)
-		v.sh(t, transferTime, fmt.Sprintf("tool tcp %s %d 1000000", peerV6, peerPort))
+		v.sh(t, transferTime, fmt.Sprintf("tool tcp %s %d 1000000", world.PeerV6, peerPort))
 	})
 }
 
@@ -73,17 +75,17 @@ func openFlows(t *testing.T, v *vm) flows {
 	t.Helper()
 	var f flows
 	var err error
-	if f.in, err = peer.dial("tcp", endpoint(hostV4, guestPort+holdOffset), 5*time.Second); err != nil {
+	if f.in, err = world.Peer.Dial("tcp", world.Endpoint(world.HostV4, guestPort+holdOffset), 5*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.in.Close() })
-	l, err := peer.listen(endpoint(peerV6, 7040))
+	l, err := world.Peer.Listen(world.Endpoint(world.PeerV6, 7040))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	l.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second))
-	v.begin(time.Minute, fmt.Sprintf("tool hold %s 7040", peerV6))
+	l.SetDeadline(time.Now().Add(10 * time.Second))
+	v.begin(time.Minute, fmt.Sprintf("tool hold %s 7040", world.PeerV6))
 	if f.out, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
@@ -112,20 +114,20 @@ func (f flows) expectReset(t *testing.T, timeout time.Duration) {
 }
 
 // checkOneOff has a guest leave and its passt follow.
-func checkOneOff(t *testing.T, p *process, v *vm) {
+func checkOneOff(t *testing.T, p *world.Process, v *vm) {
 	t.Helper()
 	configure(t, v)
-	for _, addr := range []string{peerV4, peerV6} {
+	for _, addr := range []string{world.PeerV4, world.PeerV6} {
 		v.sh(t, transferTime, fmt.Sprintf("tool tcp %s %d 1000000", addr, peerPort))
 	}
 	v.begin(time.Minute, "poweroff -f")
-	if !v.qemu.waitEnd(10 * time.Second) {
+	if !v.qemu.WaitEnd(10 * time.Second) {
 		t.Fatal("the guest does not power off")
 	}
-	if !p.waitEnd(3 * time.Second) {
+	if !p.WaitEnd(3 * time.Second) {
 		t.Fatal("passt stays without its guest")
 	}
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+	if code := p.Cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("passt ended with %d, want 0", code)
 	}
 }
@@ -134,10 +136,10 @@ func checkOneOff(t *testing.T, p *process, v *vm) {
 func TestOneOff(t *testing.T) {
 	in := startPasst(t, "--one-off")
 	v := boot(t, "socket,id=s,fd=5", func(cmd *exec.Cmd) {
-		cmd.Path = scratch + "/bin/qrap"
+		cmd.Path = qrapPath
 		cmd.Args = slices.Concat([]string{"qrap", "--socket", in.socket, "5"}, cmd.Args)
 	})
-	checkOneOff(t, in.process, v)
+	checkOneOff(t, in.Process, v)
 	if _, err := os.Stat(in.socket); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is still there: %v", err)
 	}
@@ -150,7 +152,7 @@ func TestDescriptor(t *testing.T) {
 		t.Fatal(err)
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "passt's"), os.NewFile(uintptr(pair[1]), "QEMU's")
-	p := startProcess(t, passtCmd(ours, "--fd", "3"), scratchDir(t)+"/log")
+	p := world.StartProcess(t, world.Host, passtCmd(ours, "--fd", "3"), world.ScratchDir(t)+"/log")
 	ours.Close()
 	v := boot(t, "stream,id=s,server=off,addr.type=fd,addr.str=3", func(cmd *exec.Cmd) { cmd.ExtraFiles = []*os.File{theirs} })
 	theirs.Close()
@@ -169,7 +171,7 @@ func TestTwoGuests(t *testing.T) {
 		from *vm
 		port int
 	}{{"first to second", va, 7300}, {"second to first", vb, 7200}} {
-		for _, addr := range []string{gateV4, gateV6} {
+		for _, addr := range []string{world.GateV4, world.GateV6} {
 			for _, network := range []string{"tcp", "udp"} {
 				t.Run(fmt.Sprint(tc.name, " ", network, " ", addr), func(t *testing.T) {
 					tc.from.sh(t, transferTime, fmt.Sprintf("tool %s %s %d %d", network, addr, tc.port, min(size(network), 1<<20)))

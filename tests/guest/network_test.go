@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 // TestNetwork is one guest with its network, as the host's; the later parts build on the
 // addresses that the earlier ones bring.
 func TestNetwork(t *testing.T) {
-	pcap := scratchDir(t) + "/pcap"
+	pcap := world.ScratchDir(t) + "/pcap"
 	in := startPasst(t, "-t", fmt.Sprintf("%d-%d,7100:%d", guestPort, guestPort+holdOffset, guestPort+whoOffset),
 		"-u", fmt.Sprint(guestPort), "--hostname", "vm1", "--pcap", pcap)
 	v := boot(t, streamTo(in.socket), nil)
@@ -24,7 +26,7 @@ func TestNetwork(t *testing.T) {
 		t.Fatal("what follows needs the addresses")
 	}
 	t.Run("ping", func(t *testing.T) {
-		for _, addr := range []string{peerV4, peerV6, gateV4, gateV6} {
+		for _, addr := range []string{world.PeerV4, world.PeerV6, world.GateV4, world.GateV6} {
 			if out := v.sh(t, 15*time.Second, "ping -c 2 -W 5 "+addr); !strings.Contains(out, "2 packets received") {
 				t.Errorf("%s: %s", addr, out)
 			}
@@ -35,8 +37,8 @@ func TestNetwork(t *testing.T) {
 	t.Run("source", func(t *testing.T) { testSource(t, v) })
 	t.Run("iperf3", func(t *testing.T) { testIperf(t, v) })
 	t.Run("capture", func(t *testing.T) {
-		needs(t, "tshark")
-		if !in.terminate(unix.SIGTERM, 3*time.Second) {
+		world.Needs(t, "tshark")
+		if !in.Terminate(unix.SIGTERM, 3*time.Second) {
 			t.Fatal("passt does not end")
 		}
 		out, err := exec.Command("tshark", "-r", pcap, "-Y", "tcp.port == 7010 and tcp.flags.syn == 1", "-T", "fields", "-e", "frame.number").CombinedOutput()
@@ -52,8 +54,8 @@ func TestNetwork(t *testing.T) {
 
 func testLeases(t *testing.T, v *vm) {
 	want := map[string]string{
-		"new_ip_address": hostV4, "new_subnet_mask": "255.255.255.0", "new_routers": gateV4, "new_interface_mtu": "65520",
-		"new_domain_name_servers": peerV4, "new_domain_search": strings.Join(searchList, " "), "new_host_name": "vm1",
+		"new_ip_address": world.HostV4, "new_subnet_mask": "255.255.255.0", "new_routers": world.GateV4, "new_interface_mtu": "65520",
+		"new_domain_name_servers": world.PeerV4, "new_domain_search": strings.Join(world.SearchList, " "), "new_host_name": "vm1",
 	}
 	for _, client := range []struct {
 		name, command string
@@ -67,7 +69,7 @@ func testLeases(t *testing.T, v *vm) {
 	} {
 		t.Run(client.name, func(t *testing.T) {
 			if client.name != "udhcpc" { // a part of busybox
-				needs(t, client.name)
+				world.Needs(t, client.name)
 			}
 			checkLease(t, lease(t, v, client.command, client.names), want)
 			if out := v.sh(t, 5*time.Second, "cat /sys/class/net/eth0/mtu"); strings.TrimSpace(out) != "65520" {
@@ -96,12 +98,12 @@ func testIPv6(t *testing.T, v *vm) {
 		}
 	})
 	t.Run("DHCPv6", func(t *testing.T) {
-		needs(t, "dhclient")
+		world.Needs(t, "dhclient")
 		checkLease(t, lease(t, v, runDhclient6, nil), map[string]string{
-			"new_ip6_address": hostV6, "new_dhcp6_name_servers": peerV6, "new_dhcp6_domain_search": strings.Join(searchList, " "),
+			"new_ip6_address": world.HostV6, "new_dhcp6_name_servers": world.PeerV6, "new_dhcp6_domain_search": strings.Join(world.SearchList, " "),
 		})
 		waitIPv6(t, v) // an address that passt answers for would be a duplicate
-		if out := v.sh(t, 5*time.Second, "ip -6 addr show dev eth0 scope global"); !strings.Contains(out, hostV6+"/128") || strings.Contains(out, "dadfailed") {
+		if out := v.sh(t, 5*time.Second, "ip -6 addr show dev eth0 scope global"); !strings.Contains(out, world.HostV6+"/128") || strings.Contains(out, "dadfailed") {
 			t.Errorf("the leased address is not in use: %s", out)
 		}
 	})
@@ -114,10 +116,10 @@ func testOut(t *testing.T, v *vm) {
 		addr string
 		port int
 	}{
-		{"peer v4", peerV4, peerPort},
-		{"peer v6", peerV6, peerPort},
-		{"gateway-mapped v4", gateV4, hostPort},
-		{"gateway-mapped v6", gateV6, hostPort},
+		{"peer v4", world.PeerV4, peerPort},
+		{"peer v6", world.PeerV6, peerPort},
+		{"gateway-mapped v4", world.GateV4, hostPort},
+		{"gateway-mapped v6", world.GateV6, hostPort},
 	} {
 		for _, network := range []string{"tcp", "udp"} {
 			t.Run(network+" "+tc.name, func(t *testing.T) {
@@ -139,17 +141,17 @@ func size(network string) int {
 func testForwarded(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		from *netns
+		from *world.NS
 		addr string
 	}{
-		{"peer v4", peer, hostV4},
-		{"peer v6", peer, hostV6},
-		{"loopback v4", host, "127.0.0.1"},
-		{"loopback v6", host, "::1"},
+		{"peer v4", world.Peer, world.HostV4},
+		{"peer v6", world.Peer, world.HostV6},
+		{"loopback v4", world.Host, "127.0.0.1"},
+		{"loopback v6", world.Host, "::1"},
 	} {
 		for _, network := range []string{"tcp", "udp"} {
 			t.Run(network+" "+tc.name, func(t *testing.T) {
-				c, err := tc.from.dial(network, endpoint(tc.addr, guestPort), 5*time.Second)
+				c, err := tc.from.Dial(network, world.Endpoint(tc.addr, guestPort), 5*time.Second)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -166,18 +168,18 @@ func testForwarded(t *testing.T) {
 func testSource(t *testing.T, v *vm) {
 	for _, tc := range []struct {
 		name string
-		from *netns
+		from *world.NS
 		addr string
 		port int
 		want string
 	}{
-		{"peer v4 to a mapped port", peer, hostV4, 7100, peerV4},
-		{"peer v6 to a mapped port", peer, hostV6, 7100, peerV6},
-		{"loopback v4 is the gateway", host, "127.0.0.1", guestPort + whoOffset, gateV4},
-		{"loopback v6 is the gateway", host, "::1", guestPort + whoOffset, gateV6},
+		{"peer v4 to a mapped port", world.Peer, world.HostV4, 7100, world.PeerV4},
+		{"peer v6 to a mapped port", world.Peer, world.HostV6, 7100, world.PeerV6},
+		{"loopback v4 is the gateway", world.Host, "127.0.0.1", guestPort + whoOffset, world.GateV4},
+		{"loopback v6 is the gateway", world.Host, "::1", guestPort + whoOffset, world.GateV6},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c, err := tc.from.dial("tcp", endpoint(tc.addr, tc.port), 5*time.Second)
+			c, err := tc.from.Dial("tcp", world.Endpoint(tc.addr, tc.port), 5*time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -189,8 +191,8 @@ func testSource(t *testing.T, v *vm) {
 		})
 	}
 	for _, tc := range []struct{ name, addr, want string }{
-		{"guest v4 is the host", peerV4, hostV4},
-		{"guest v6 is the host", peerV6, hostV6},
+		{"guest v4 is the host", world.PeerV4, world.HostV4},
+		{"guest v6 is the host", world.PeerV6, world.HostV6},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := v.sh(t, 15*time.Second, fmt.Sprintf("tool who %s %d", tc.addr, peerPort+whoOffset)); got != tc.want {
@@ -202,14 +204,14 @@ func testSource(t *testing.T, v *vm) {
 
 // testIperf has a program that is not ours measure both directions, for a second each.
 func testIperf(t *testing.T, v *vm) {
-	needs(t, "iperf3")
-	go peer.run(30*time.Second, "iperf3", "-s", "-p", "7030", "-1")
-	for _, addr := range []string{peerV4, peerV6} {
-		eventually(t, 10*time.Second, func() error { // until the server is there
+	world.Needs(t, "iperf3")
+	go world.Peer.Run(30*time.Second, "iperf3", "-s", "-p", "7030", "-1")
+	for _, addr := range []string{world.PeerV4, world.PeerV6} {
+		world.Eventually(t, 10*time.Second, func() error { // until the server is there
 			out, err := v.try(20*time.Second, "iperf3 -c "+addr+" -p 7030 -t 1 --bidir -f m")
 			if err == nil {
-				t.Log(tail(out, 5))
-				go peer.run(30*time.Second, "iperf3", "-s", "-p", "7030", "-1")
+				t.Log(world.Tail(out, 5))
+				go world.Peer.Run(30*time.Second, "iperf3", "-s", "-p", "7030", "-1")
 			}
 			return err
 		})

@@ -5,17 +5,17 @@ package guest
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"passt/tests/world"
 )
 
 // Each of these is the first of three ports: an exchange by TCP and an echo by UDP on the
@@ -35,13 +35,13 @@ const (
 // busy machine.
 const transferTime = 40 * time.Second
 
-// endpoint joins address and port.
-func endpoint(addr string, port int) string { return net.JoinHostPort(addr, strconv.Itoa(port)) }
-
-// serveAll starts the servers on every address, which stay until the end of the process.
-func serveAll(listen func(string) (net.Listener, error), listenPacket func(string) (net.PacketConn, error), port int) error {
+// serveAll starts the servers on every address of the network namespace that the caller is
+// in. They stay until the end of the process.
+func serveAll(port int) error {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
 	for i, handle := range []func(net.Conn){answerExchange, sayWho, hold} {
-		l, err := listen(endpoint("", port+i))
+		l, err := lc.Listen(context.Background(), "tcp", world.Endpoint("", port+i))
 		if err != nil {
 			return err
 		}
@@ -58,12 +58,18 @@ func serveAll(listen func(string) (net.Listener, error), listenPacket func(strin
 			}
 		}()
 	}
-	c, err := listenPacket(endpoint("", port))
+	c, err := lc.ListenPacket(context.Background(), "udp", world.Endpoint("", port))
 	if err != nil {
 		return err
 	}
-	go echoUDP(c)
+	go world.EchoUDP(c)
 	return nil
+}
+
+// answerExchange answers one exchange in time.
+func answerExchange(c net.Conn) {
+	c.SetDeadline(time.Now().Add(transferTime))
+	world.AnswerExchange(c)
 }
 
 // sayWho tells the client the address that it is seen with.
@@ -84,78 +90,11 @@ func hold(c net.Conn) {
 	}
 }
 
-// echoUDP answers every datagram with itself until the socket is closed.
-func echoUDP(c net.PacketConn) {
-	buf := make([]byte, 1<<16)
-	for {
-		n, from, err := c.ReadFrom(buf)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err == nil {
-			c.WriteTo(buf[:n], from) // a lost answer is the client's to notice
-		}
-	}
-}
-
-// pattern returns n bytes that depend on seed, so that bytes lost, doubled, reordered or of
-// another transfer change a digest.
-func pattern(seed byte, n int) []byte {
-	b := make([]byte, n)
-	src := rand.NewChaCha8([32]byte{seed})
-	src.Read(b) // never fails
-	return b
-}
-
-// answerExchange is the server's half of an exchange: it reads a length and as many bytes,
-// answers with the digest of what came and as many bytes of its own, and closes.
-func answerExchange(c net.Conn) {
-	c.SetDeadline(time.Now().Add(transferTime))
-	length := make([]byte, 8)
-	if _, err := io.ReadFull(c, length); err != nil {
-		return
-	}
-	n := int64(binary.BigEndian.Uint64(length))
-	h := sha256.New()
-	if _, err := io.CopyN(h, c, n); err != nil {
-		return
-	}
-	if _, err := c.Write(h.Sum(nil)); err != nil {
-		return
-	}
-	c.Write(pattern(2, int(n))) // the client sees what is missing
-}
-
-// askExchange is the client's half: size bytes out, digest and size bytes back, then the
-// end of the stream.
-func askExchange(c net.Conn, size int) error {
-	c.SetDeadline(time.Now().Add(transferTime))
-	data := pattern(1, size)
-	if _, err := c.Write(append(binary.BigEndian.AppendUint64(nil, uint64(size)), data...)); err != nil {
-		return fmt.Errorf("sending: %w", err)
-	}
-	digest := make([]byte, sha256.Size)
-	if _, err := io.ReadFull(c, digest); err != nil {
-		return fmt.Errorf("reading the digest: %w", err)
-	}
-	if want := sha256.Sum256(data); !bytes.Equal(digest, want[:]) {
-		return errors.New("the server got other bytes than were sent")
-	}
-	got, err := io.ReadAll(io.LimitReader(c, int64(size)+1))
-	if err != nil {
-		return fmt.Errorf("reading the answer, after %d bytes: %w", len(got), err)
-	}
-	if want := pattern(2, size); !bytes.Equal(got, want) {
-		return fmt.Errorf("the answer of %d bytes differs from the %d bytes sent", len(got), len(want))
-	}
-	return nil
-}
-
 // askEcho has datagrams of growing size echoed, each sent up to three times.
 func askEcho(c net.Conn, size int) error {
 	buf := make([]byte, 1<<16)
 	for i, n := range []int{1, 1000, size} {
-		data := pattern(byte(i), n)
+		data := world.Pattern(byte(i), n)
 		for try := 0; ; try++ {
 			if _, err := c.Write(data); err != nil {
 				return fmt.Errorf("sending %d bytes: %w", n, err)
@@ -173,12 +112,13 @@ func askEcho(c net.Conn, size int) error {
 	return nil
 }
 
-// ask is askExchange or askEcho.
+// ask is an exchange or askEcho.
 func ask(c net.Conn, network string, size int) error {
 	if network == "udp" {
 		return askEcho(c, size)
 	}
-	return askExchange(c, size)
+	c.SetDeadline(time.Now().Add(transferTime))
+	return world.AskExchange(c, size)
 }
 
 // runTool is a client in a guest, and returns its exit status:
@@ -201,10 +141,7 @@ func tool(args []string) error {
 		if err != nil {
 			return err
 		}
-		err = serveAll(
-			func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) },
-			func(addr string) (net.PacketConn, error) { return net.ListenPacket("udp", addr) }, port)
-		if err != nil {
+		if err := serveAll(port); err != nil {
 			return err
 		}
 		select {} // until it is killed

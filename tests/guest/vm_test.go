@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 // bootTime is the longest that a guest may take to be up, emulated on a busy machine.
@@ -19,7 +21,7 @@ const bootTime = 60 * time.Second
 
 // vm is a running guest.
 type vm struct {
-	qemu    *process
+	qemu    *world.Process
 	console string // file of what the guest's kernel prints
 	up      chan struct{}
 	mu      sync.Mutex
@@ -57,7 +59,7 @@ const guestMAC = "52:54:00:12:34:56"
 // boot starts a guest, and waits until it is up. change, if not nil, may alter the command.
 func boot(t *testing.T, netdev string, change func(*exec.Cmd)) *vm {
 	t.Helper()
-	dir := scratchDir(t)
+	dir := world.ScratchDir(t)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dir + "/port", Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
@@ -70,13 +72,13 @@ func boot(t *testing.T, netdev string, change func(*exec.Cmd)) *vm {
 	v := &vm{console: dir + "/console", up: make(chan struct{}, 8), waiting: make(map[int]chan answer)}
 	t.Cleanup(func() { // runs after that of the process
 		if b, err := os.ReadFile(v.console); err == nil && t.Failed() {
-			t.Logf("the guest's console:\n%s", tail(string(b), 40))
+			t.Logf("the guest's console:\n%s", world.Tail(string(b), 40))
 		}
 	})
-	v.qemu = startProcess(t, cmd, dir+"/log")
+	v.qemu = world.StartProcess(t, world.Host, cmd, dir+"/log")
 	l.SetDeadline(time.Now().Add(10 * time.Second))
 	go func() { // no use in waiting for a QEMU that gave up
-		<-v.qemu.ended
+		<-v.qemu.Ended
 		l.Close()
 	}()
 	if v.port, err = l.Accept(); err != nil {
@@ -95,7 +97,7 @@ func (v *vm) waitUp(t *testing.T) {
 	select {
 	case <-v.up:
 		t.Logf("up after %v", time.Since(begin).Round(time.Millisecond))
-	case <-v.qemu.ended:
+	case <-v.qemu.Ended:
 		t.Fatal("QEMU ended")
 	case <-time.After(bootTime):
 		t.Fatalf("the guest is not up after %v", bootTime)
@@ -168,7 +170,7 @@ func (v *vm) sh(t *testing.T, timeout time.Duration, script string) string {
 // kill ends QEMU as a crash would.
 func (v *vm) kill(t *testing.T) {
 	t.Helper()
-	if !v.qemu.terminate(unix.SIGKILL, 5*time.Second) {
+	if !v.qemu.Terminate(unix.SIGKILL, 5*time.Second) {
 		t.Fatal("QEMU does not end")
 	}
 }

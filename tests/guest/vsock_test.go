@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"passt/tests/world"
 )
 
 // What the guest of TestVSock, in the part of the host, has on its interface.
@@ -33,7 +35,7 @@ func TestVSock(t *testing.T) {
 	in := startVSock(t, v)
 	end := v.begin(5*time.Minute, `exec unshare -n sh -c "ip link set lo up; echo \$\$ >/tmp/end.pid; exec passt guest --vsock 1:5000 --config-net --ifname eth0"`)
 	logOnFailure(t, v, "passt guest", "/tmp/end.pid", end)
-	eventually(t, 20*time.Second, func() error { return vsockUsable(v) })
+	world.Eventually(t, 20*time.Second, func() error { return vsockUsable(v) })
 	v.begin(5*time.Minute, fmt.Sprintf("exec nsenter -t $(cat /tmp/end.pid) -n tool serve %d", guestPort))
 	t.Run("traffic", func(t *testing.T) { testVSockTraffic(t, v, 10<<20) })
 	t.Run("passt restarted", func(t *testing.T) {
@@ -47,7 +49,7 @@ func TestVSock(t *testing.T) {
 			t.Fatal("passt does not end")
 		}
 		startVSock(t, v)
-		eventually(t, 20*time.Second, func() error { return vsockUsable(v) })
+		world.Eventually(t, 20*time.Second, func() error { return vsockUsable(v) })
 		testVSockTraffic(t, v, 1<<20)
 	})
 }

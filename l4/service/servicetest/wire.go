@@ -41,13 +41,29 @@ type Wire struct {
 	srv   Server
 }
 
-// New makes a guest on a new link. The service that start makes gets its datagrams.
-func New(t testing.TB, start func(out l3.Output) Server) *Wire {
+// newWire makes a guest on a new link. The service that start makes gets its datagrams.
+func newWire(t testing.TB, start func(out l3.Output) Server) *Wire {
 	w := &Wire{t: t, dev: mem.New(link.Caps{Batch: 4, Body: 65536})}
 	w.eth = l2.New(w.dev, l2.Config{MAC: OurMAC})
 	w.stack = l3.New(w.eth, w, l3.Config{V4: true, V6: true})
 	w.srv = start(w.stack)
 	return w
+}
+
+// Client is a Wire with the server at its other end at hand.
+type Client[S Server] struct {
+	*Wire
+	Server S
+}
+
+// NewClient makes a guest on a link with a new server.
+func NewClient[C any, S Server](t testing.TB, start func(C, l3.Output) S, cfg C) *Client[S] {
+	c := &Client[S]{}
+	c.Wire = newWire(t, func(out l3.Output) Server {
+		c.Server = start(cfg, out)
+		return c.Server
+	})
+	return c
 }
 
 // Input implements l3.Upper.

@@ -1,4 +1,4 @@
-package e2e
+package world
 
 import (
 	"bytes"
@@ -15,24 +15,24 @@ import (
 	"time"
 )
 
-// transferTime is the longest that a transfer of 10 MB may take: far more than it needs on
+// TransferTime is the longest that a transfer of 10 MB may take: far more than it needs on
 // a busy machine, far less than a stall of a few retransmission timeouts.
-const transferTime = 10 * time.Second
+const TransferTime = 10 * time.Second
 
-// pattern returns n bytes that depend on seed, so that bytes lost, doubled, reordered or of
+// Pattern returns n bytes that depend on seed, so that bytes lost, doubled, reordered or of
 // another transfer change a digest.
-func pattern(seed byte, n int) []byte {
+func Pattern(seed byte, n int) []byte {
 	b := make([]byte, n)
 	src := rand.NewChaCha8([32]byte{seed})
 	src.Read(b) // never fails
 	return b
 }
 
-// endpoint joins address and port.
-func endpoint(addr string, port int) string { return net.JoinHostPort(addr, strconv.Itoa(port)) }
+// Endpoint joins address and port.
+func Endpoint(addr string, port int) string { return net.JoinHostPort(addr, strconv.Itoa(port)) }
 
-// serve accepts connections and handles each on a goroutine, until the test ends.
-func serve(t *testing.T, l *net.TCPListener, handle func(*net.TCPConn)) {
+// Serve accepts connections and handles each on a goroutine, until the test ends.
+func Serve(t *testing.T, l *net.TCPListener, handle func(*net.TCPConn)) {
 	t.Helper()
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -66,30 +66,30 @@ func serve(t *testing.T, l *net.TCPListener, handle func(*net.TCPConn)) {
 	})
 }
 
-// serveOn is serve on a new listener.
-func serveOn(t *testing.T, n *netns, addr string, handle func(*net.TCPConn)) {
+// ServeOn is Serve on a new listener.
+func ServeOn(t *testing.T, n *NS, addr string, handle func(*net.TCPConn)) {
 	t.Helper()
-	l, err := n.listen(addr)
+	l, err := n.Listen(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve(t, l, handle)
+	Serve(t, l, handle)
 }
 
-// dialTCP connects or fails the test.
-func dialTCP(t *testing.T, n *netns, addr string) *net.TCPConn {
+// DialTCP connects or fails the test.
+func DialTCP(t *testing.T, n *NS, addr string) *net.TCPConn {
 	t.Helper()
-	c, err := n.dial("tcp", addr, 5*time.Second)
+	c, err := n.Dial("tcp", addr, 5*time.Second)
 	if err != nil {
-		t.Fatalf("from %s: %v", n.name, err)
+		t.Fatalf("from %s: %v", n.Name, err)
 	}
 	t.Cleanup(func() { c.Close() })
 	return c.(*net.TCPConn)
 }
 
-// answerExchange is the server's half of exchange: it reads a length and as many bytes,
+// AnswerExchange is the server's half of Exchange: it reads a length and as many bytes,
 // answers with the digest of what came and as many bytes of its own, and closes.
-func answerExchange(c *net.TCPConn) {
+func AnswerExchange(c net.Conn) {
 	length := make([]byte, 8)
 	if _, err := io.ReadFull(c, length); err != nil {
 		return
@@ -102,13 +102,13 @@ func answerExchange(c *net.TCPConn) {
 	if _, err := c.Write(h.Sum(nil)); err != nil {
 		return
 	}
-	c.Write(pattern(2, int(n))) // the client sees what is missing
+	c.Write(Pattern(2, int(n))) // the client sees what is missing
 }
 
-// askExchange is the client's half: size bytes out, digest and size bytes back, then the
+// AskExchange is the client's half: size bytes out, digest and size bytes back, then the
 // end of the stream.
-func askExchange(c *net.TCPConn, size int) error {
-	data := pattern(1, size)
+func AskExchange(c net.Conn, size int) error {
+	data := Pattern(1, size)
 	if _, err := c.Write(append(binary.BigEndian.AppendUint64(nil, uint64(size)), data...)); err != nil {
 		return fmt.Errorf("sending: %w", err)
 	}
@@ -123,43 +123,43 @@ func askExchange(c *net.TCPConn, size int) error {
 	if err != nil {
 		return fmt.Errorf("reading the answer, after %d bytes: %w", len(got), err)
 	}
-	if want := pattern(2, size); !bytes.Equal(got, want) {
+	if want := Pattern(2, size); !bytes.Equal(got, want) {
 		return fmt.Errorf("the answer of %d bytes differs from the %d bytes sent", len(got), len(want))
 	}
 	return nil
 }
 
-// exchange sends size bytes from a client in one namespace to a server in another and as
+// Exchange sends size bytes from a client in one namespace to a server in another and as
 // many back, compared byte for byte. The server listens on every address.
-func exchange(t *testing.T, client, server *netns, network, addr string, port, size int) {
+func Exchange(t *testing.T, client, server *NS, network, addr string, port, size int) {
 	t.Helper()
 	if network == "udp" {
-		exchangeUDP(t, client, server, addr, port, size)
+		ExchangeUDP(t, client, server, addr, port, size)
 		return
 	}
-	l, err := server.listen(endpoint("", port))
+	l, err := server.Listen(Endpoint("", port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	go func() {
 		if c, err := l.AcceptTCP(); err == nil {
-			c.SetDeadline(time.Now().Add(transferTime))
-			answerExchange(c)
+			c.SetDeadline(time.Now().Add(TransferTime))
+			AnswerExchange(c)
 			c.Close()
 		}
 	}()
-	c := dialTCP(t, client, endpoint(addr, port))
+	c := DialTCP(t, client, Endpoint(addr, port))
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(transferTime))
+	c.SetDeadline(time.Now().Add(TransferTime))
 	begin := time.Now()
-	if err := askExchange(c, size); err != nil {
-		t.Errorf("%s to %s: %v (after %v)", client.name, endpoint(addr, port), err, time.Since(begin))
+	if err := AskExchange(c, size); err != nil {
+		t.Errorf("%s to %s: %v (after %v)", client.Name, Endpoint(addr, port), err, time.Since(begin))
 	}
 }
 
-// echoUDP answers every datagram with itself until the socket is closed.
-func echoUDP(c net.PacketConn) {
+// EchoUDP answers every datagram with itself until the socket is closed.
+func EchoUDP(c net.PacketConn) {
 	buf := make([]byte, 1<<16)
 	for {
 		n, from, err := c.ReadFrom(buf)
@@ -172,35 +172,35 @@ func echoUDP(c net.PacketConn) {
 	}
 }
 
-// serveUDP echoes datagrams in a namespace until the test ends.
-func serveUDP(t *testing.T, n *netns, addr string) {
+// ServeUDP echoes datagrams in a namespace until the test ends.
+func ServeUDP(t *testing.T, n *NS, addr string) {
 	t.Helper()
-	c, err := n.listenPacket("udp", addr)
+	c, err := n.ListenPacket("udp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	go echoUDP(c)
+	go EchoUDP(c)
 	t.Cleanup(func() { c.Close() })
 }
 
-// exchangeUDP sends size bytes as numbered datagrams to an echo server, at most a few
+// ExchangeUDP sends size bytes as numbered datagrams to an echo server, at most a few
 // unanswered at a time, and compares the answers. A datagram that stays unanswered is sent
 // again: the data has to arrive whole, not every datagram at once.
-func exchangeUDP(t *testing.T, client, server *netns, addr string, port, size int) {
+func ExchangeUDP(t *testing.T, client, server *NS, addr string, port, size int) {
 	t.Helper()
-	srv, err := server.listenPacket("udp", endpoint("", port))
+	srv, err := server.ListenPacket("udp", Endpoint("", port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer srv.Close()
-	go echoUDP(srv)
-	c, err := client.dial("udp", endpoint(addr, port), time.Second)
+	go EchoUDP(srv)
+	c, err := client.Dial("udp", Endpoint(addr, port), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	const chunk, window = 1200, 16 // fits an MTU of 1280
-	data := pattern(3, size)
+	data := Pattern(3, size)
 	total := (size + chunk - 1) / chunk
 	got := make([]bool, total)
 	lost, done, next := 0, 0, 0
@@ -210,7 +210,7 @@ func exchangeUDP(t *testing.T, client, server *netns, addr string, port, size in
 		c.Write(append(b, data[i*chunk:min(size, (i+1)*chunk)]...)) // an error shows as a lost answer
 	}
 	buf := make([]byte, 1<<16)
-	end := time.Now().Add(transferTime)
+	end := time.Now().Add(TransferTime)
 	for done < total {
 		for ; len(open) < window && next < total; next++ {
 			send(next)
@@ -220,7 +220,7 @@ func exchangeUDP(t *testing.T, client, server *netns, addr string, port, size in
 		n, err := c.Read(buf)
 		if err != nil {
 			if time.Now().After(end) || errors.Is(err, net.ErrClosed) {
-				t.Errorf("UDP %s to %s: %d of %d datagrams answered: %v", client.name, endpoint(addr, port), done, total, err)
+				t.Errorf("UDP %s to %s: %d of %d datagrams answered: %v", client.Name, Endpoint(addr, port), done, total, err)
 				return
 			}
 			lost += len(open)

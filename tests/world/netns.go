@@ -1,4 +1,4 @@
-package e2e
+package world
 
 import (
 	"bytes"
@@ -15,16 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// netns is a network namespace that sockets can be opened in and commands run in. A socket
+// NS is a network namespace that sockets can be opened in and commands run in. A socket
 // stays in the namespace in which it was made, so the rest of a test uses it from anywhere.
-type netns struct {
-	name string
+type NS struct {
+	Name string
 	f    *os.File
 }
 
-// newNetns makes a network namespace and binds it under /run/netns, where ip(8) finds it.
-func newNetns(name string) (*netns, error) {
-	n := &netns{name: name}
+// NewNS makes a network namespace and binds it under /run/netns, where ip(8) finds it.
+func NewNS(name string) (*NS, error) {
+	n := &NS{Name: name}
 	errc := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
@@ -50,22 +50,25 @@ func newNetns(name string) (*netns, error) {
 	return n, <-errc
 }
 
-// netnsOf opens the network namespace of a process.
-func netnsOf(name string, pid int) (*netns, error) {
+// NSOf opens the network namespace of a process.
+func NSOf(name string, pid int) (*NS, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
 	if err != nil {
 		return nil, err
 	}
-	return &netns{name: name, f: f}, nil
+	return &NS{Name: name, f: f}, nil
 }
 
-// do runs fn on a thread of its own that is in the namespace.
-func (n *netns) do(fn func() error) error {
+// Close lets go of the namespace, which stays as long as a process or path holds it.
+func (n *NS) Close() { n.f.Close() }
+
+// Do runs fn on a thread of its own that is in the namespace.
+func (n *NS) Do(fn func() error) error {
 	errc := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		if err := unix.Setns(int(n.f.Fd()), unix.CLONE_NEWNET); err != nil {
-			errc <- fmt.Errorf("entering network namespace %s: %w", n.name, err)
+			errc <- fmt.Errorf("entering network namespace %s: %w", n.Name, err)
 			return
 		}
 		errc <- fn()
@@ -73,11 +76,11 @@ func (n *netns) do(fn func() error) error {
 	return <-errc
 }
 
-// run runs a command in the namespace and returns what it printed on standard output. An
+// Run runs a command in the namespace and returns what it printed on standard output. An
 // error carries its standard error.
-func (n *netns) run(timeout time.Duration, args ...string) (string, error) {
+func (n *NS) Run(timeout time.Duration, args ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
-	err := n.do(func() error {
+	err := n.Do(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), timeout)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
@@ -86,16 +89,16 @@ func (n *netns) run(timeout time.Duration, args ...string) (string, error) {
 		return cmd.Run()
 	})
 	if err != nil {
-		return stdout.String(), fmt.Errorf("%s in %s: %w: %s%s", strings.Join(args, " "), n.name, err,
+		return stdout.String(), fmt.Errorf("%s in %s: %w: %s%s", strings.Join(args, " "), n.Name, err,
 			stdout.String(), strings.TrimSpace(stderr.String()))
 	}
 	return stdout.String(), nil
 }
 
-// control sets socket options; see net.ListenConfig.
-type control func(fd int) error
+// Control sets socket options; see net.ListenConfig.
+type Control func(fd int) error
 
-func (c control) raw(_, _ string, rc syscall.RawConn) error {
+func (c Control) raw(_, _ string, rc syscall.RawConn) error {
 	if c == nil {
 		return nil
 	}
@@ -106,14 +109,15 @@ func (c control) raw(_, _ string, rc syscall.RawConn) error {
 	return err
 }
 
-// dial opens a connection, or a connected UDP socket, from within the namespace.
-func (n *netns) dial(network, addr string, timeout time.Duration) (net.Conn, error) {
-	return n.dialWith(network, addr, timeout, nil)
+// Dial opens a connection, or a connected UDP socket, from within the namespace.
+func (n *NS) Dial(network, addr string, timeout time.Duration) (net.Conn, error) {
+	return n.DialWith(network, addr, timeout, nil)
 }
 
-func (n *netns) dialWith(network, addr string, timeout time.Duration, c control) (net.Conn, error) {
+// DialWith is Dial with options for the socket.
+func (n *NS) DialWith(network, addr string, timeout time.Duration, c Control) (net.Conn, error) {
 	var conn net.Conn
-	err := n.do(func() error {
+	err := n.Do(func() error {
 		d := net.Dialer{Timeout: timeout, Control: c.raw, KeepAlive: -1}
 		var err error
 		conn, err = d.Dial(network, addr)
@@ -122,12 +126,13 @@ func (n *netns) dialWith(network, addr string, timeout time.Duration, c control)
 	return conn, err
 }
 
-// listen opens a TCP listener in the namespace.
-func (n *netns) listen(addr string) (*net.TCPListener, error) { return n.listenWith(addr, nil) }
+// Listen opens a TCP listener in the namespace.
+func (n *NS) Listen(addr string) (*net.TCPListener, error) { return n.ListenWith(addr, nil) }
 
-func (n *netns) listenWith(addr string, c control) (*net.TCPListener, error) {
+// ListenWith is Listen with options for the socket.
+func (n *NS) ListenWith(addr string, c Control) (*net.TCPListener, error) {
 	var l net.Listener
-	err := n.do(func() error {
+	err := n.Do(func() error {
 		lc := net.ListenConfig{Control: c.raw, KeepAlive: -1}
 		lc.SetMultipathTCP(false)
 		var err error
@@ -135,29 +140,29 @@ func (n *netns) listenWith(addr string, c control) (*net.TCPListener, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s in %s: %w", addr, n.name, err)
+		return nil, fmt.Errorf("listening on %s in %s: %w", addr, n.Name, err)
 	}
 	return l.(*net.TCPListener), nil
 }
 
-// listenPacket opens a datagram socket in the namespace.
-func (n *netns) listenPacket(network, addr string) (net.PacketConn, error) {
+// ListenPacket opens a datagram socket in the namespace.
+func (n *NS) ListenPacket(network, addr string) (net.PacketConn, error) {
 	var c net.PacketConn
-	err := n.do(func() error {
+	err := n.Do(func() error {
 		var err error
 		c, err = net.ListenPacket(network, addr)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("opening %s %s in %s: %w", network, addr, n.name, err)
+		return nil, fmt.Errorf("opening %s %s in %s: %w", network, addr, n.Name, err)
 	}
 	return c, nil
 }
 
-// rawSocket opens a packet socket on an interface of the namespace, to send whole frames.
-func (n *netns) rawSocket(ifname string) (int, error) {
+// RawSocket opens a packet socket on an interface of the namespace, to send whole frames.
+func (n *NS) RawSocket(ifname string) (int, error) {
 	fd := -1
-	err := n.do(func() error {
+	err := n.Do(func() error {
 		ifi, err := net.InterfaceByName(ifname)
 		if err != nil {
 			return err

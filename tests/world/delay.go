@@ -1,4 +1,4 @@
-package e2e
+package world
 
 import (
 	"fmt"
@@ -14,24 +14,24 @@ import (
 
 // connectFar joins P and F with a delay each way.
 func connectFar(delay time.Duration) error {
-	a, err := openTap(peer, "far0")
+	a, err := openTap(Peer, "far0")
 	if err != nil {
 		return err
 	}
-	b, err := openTap(far, "eth0")
+	b, err := openTap(Far, "eth0")
 	if err != nil {
 		return err
 	}
-	if err := batch(peer,
+	if err := Batch(Peer,
 		"addr add 203.0.113.1/24 dev far0",
 		"addr add 2001:db8:f::1/64 dev far0 nodad",
 		"link set far0 txqueuelen 5000 up",
 	); err != nil {
 		return err
 	}
-	if err := batch(far,
-		"addr add "+farV4+"/24 dev eth0",
-		"addr add "+farV6+"/64 dev eth0 nodad",
+	if err := Batch(Far,
+		"addr add "+FarV4+"/24 dev eth0",
+		"addr add "+FarV6+"/64 dev eth0 nodad",
 		"link set eth0 txqueuelen 5000 up",
 		"route add default via 203.0.113.1",
 		"route add default via 2001:db8:f::1",
@@ -69,9 +69,9 @@ func carry(from, to *os.File, delay time.Duration) {
 }
 
 // openTap makes a tap device in a namespace.
-func openTap(n *netns, name string) (*os.File, error) {
+func openTap(n *NS, name string) (*os.File, error) {
 	var f *os.File
-	err := n.do(func() error {
+	err := n.Do(func() error {
 		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return err
@@ -91,7 +91,7 @@ func openTap(n *netns, name string) (*os.File, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("making tap %s in %s: %w", name, n.name, err)
+		return nil, fmt.Errorf("making tap %s in %s: %w", name, n.Name, err)
 	}
 	return f, nil
 }
