@@ -5,9 +5,9 @@ package guest
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -28,6 +28,8 @@ type network struct {
 	c    *Config
 	name string
 	stop context.CancelFunc // ends the DHCP client; nil if none runs
+	done chan struct{}      // closed once it has ended
+	has  netip.Prefix       // the address of the last lease
 }
 
 // prepare sets what does not depend on the host.
@@ -60,8 +62,9 @@ func (n *network) prepare() error {
 // connected brings the interface up and starts the DHCP client.
 func (n *network) connected() {
 	ctx, cancel := context.WithCancel(context.Background())
-	n.stop = cancel
+	n.stop, n.done = cancel, make(chan struct{})
 	go func() {
+		defer close(n.done)
 		if err := n.configure(ctx); err != nil && ctx.Err() == nil {
 			n.c.Log.Error("configure the interface", "name", n.name, "error", err)
 		}
@@ -72,6 +75,7 @@ func (n *network) connected() {
 func (n *network) disconnected() {
 	if n.stop != nil {
 		n.stop()
+		<-n.done
 		n.stop = nil
 	}
 }
@@ -136,42 +140,43 @@ func (n *network) ask(ctx context.Context) (*dhcpv4.DHCPv4, error) {
 
 // apply configures the interface as ack says.
 func (n *network) apply(l netlink.Link, ack *dhcpv4.DHCPv4) error {
-	if mtu := ack.Options.Get(dhcpv4.OptionInterfaceMTU); len(mtu) == 2 && n.c.MTU == 0 {
-		if err := netlink.LinkSetMTU(l, int(binary.BigEndian.Uint16(mtu))); err != nil {
+	s, err := decide(ack)
+	if err != nil {
+		return err
+	}
+	if s.mtu > 0 && n.c.MTU == 0 {
+		if err := netlink.LinkSetMTU(l, s.mtu); err != nil {
 			n.c.Log.Warn("set the MTU", "error", err)
 		}
 	}
-	mask := ack.SubnetMask()
-	if mask == nil {
-		mask = ack.YourIPAddr.DefaultMask()
-	}
-	addr := &net.IPNet{IP: ack.YourIPAddr, Mask: mask}
-	if err := netlink.AddrReplace(l, &netlink.Addr{IPNet: addr}); err != nil {
-		return fmt.Errorf("set the address %s: %w", addr, err)
-	}
-	if routes := ack.ClasslessStaticRoute(); len(routes) > 0 { // they replace the router (RFC 3442)
-		for _, r := range routes {
-			n.route(l, r.Dest, r.Router)
+	if n.has.IsValid() && n.has != s.addr { // the host has moved
+		if err := netlink.AddrDel(l, &netlink.Addr{IPNet: ipNet(n.has)}); err != nil {
+			n.c.Log.Debug("remove the former address", "address", n.has, "error", err)
 		}
-		return nil
 	}
-	if routers := ack.Router(); len(routers) > 0 {
-		if !addr.Contains(routers[0]) {
-			n.route(l, &net.IPNet{IP: routers[0], Mask: net.CIDRMask(32, 32)}, net.IPv4zero)
-		}
-		n.route(l, &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}, routers[0])
+	if err := netlink.AddrReplace(l, &netlink.Addr{IPNet: ipNet(s.addr)}); err != nil {
+		return fmt.Errorf("set the address %s: %w", s.addr, err)
+	}
+	n.has = s.addr
+	for _, r := range s.routes {
+		n.route(l, r)
 	}
 	return nil
 }
 
-// route sets a route, on the link itself if router is zero. One that can't be set is left
-// out.
-func (n *network) route(l netlink.Link, dst *net.IPNet, router net.IP) {
-	r := &netlink.Route{LinkIndex: l.Attrs().Index, Dst: dst, Gw: router, Protocol: unix.RTPROT_DHCP}
-	if router.IsUnspecified() {
-		r.Gw, r.Scope = nil, netlink.SCOPE_LINK
+// route sets a route. One that can't be set is left out.
+func (n *network) route(l netlink.Link, r route) {
+	nr := &netlink.Route{LinkIndex: l.Attrs().Index, Dst: ipNet(r.dst), Protocol: unix.RTPROT_DHCP}
+	if r.via.IsValid() {
+		nr.Gw = r.via.AsSlice()
+	} else {
+		nr.Scope = netlink.SCOPE_LINK
 	}
-	if err := netlink.RouteReplace(r); err != nil {
-		n.c.Log.Warn(strings.TrimSpace(fmt.Sprintf("set the route to %s: %v", dst, err)))
+	if err := netlink.RouteReplace(nr); err != nil {
+		n.c.Log.Warn(strings.TrimSpace(fmt.Sprintf("set the route to %s: %v", r.dst, err)))
 	}
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }

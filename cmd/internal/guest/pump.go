@@ -83,6 +83,8 @@ func (p *pump) run(fd int) error {
 		for _, ev := range p.events[:n] {
 			var err error
 			switch {
+			case ev.Ref == refTap && ev.Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0:
+				err = tapError(link.ErrClosed) // reported for as long as we wait for the socket, too
 			case ev.Ref == refTap:
 				err = p.fromTap()
 			case ev.Events&unix.EPOLLOUT != 0 && len(p.unsent) > 0:
