@@ -14,7 +14,8 @@ ZSHDIR     ?= $(SHAREDIR)/zsh/site-functions
 
 NFPM ?= go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 
-PAGES := passt pasta qrap
+PROGRAMS := passt pasta qrap
+PAGES := $(PROGRAMS) passt-run passt-guest passt-ports passt-flows passt-stats
 
 # Everything that the program writes about itself: manual pages and completions.
 .PHONY: documents
@@ -48,7 +49,8 @@ install-apparmor:
 
 .PHONY: uninstall
 uninstall:
-	for p in $(PAGES); do rm -f "$(DESTDIR)$(BINDIR)/$$p" "$(DESTDIR)$(MANDIR)/man1/$$p.1"; done
+	for p in $(PROGRAMS); do rm -f "$(DESTDIR)$(BINDIR)/$$p"; done
+	for p in $(PAGES); do rm -f "$(DESTDIR)$(MANDIR)/man1/$$p.1"; done
 	for p in passt pasta; do \
 		rm -f "$(DESTDIR)$(SHAREDIR)/bash-completion/completions/$$p" "$(DESTDIR)$(ZSHDIR)/_$$p" \
 			"$(DESTDIR)$(SHAREDIR)/fish/vendor_completions.d/$$p.fish"; done

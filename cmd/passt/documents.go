@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"passt/cmd/internal/conf"
 	"passt/cmd/internal/manpage"
@@ -23,10 +24,28 @@ func (p *program) manCommand() *cobra.Command {
 		Hidden:    true,
 		ValidArgs: manpage.Pages(),
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return manpage.Write(p.stdout, args[0], manpage.Build{Version: version, Date: buildDate()})
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return manpage.Write(p.stdout, args[0], manpage.Build{Version: version, Date: buildDate()}, describe(cmd.Root()))
 		},
 	}
+}
+
+// describe says of the subcommands of cmd what their help says.
+func describe(cmd *cobra.Command) (out []manpage.Command) {
+	for _, c := range cmd.Commands() {
+		_, args, _ := strings.Cut(c.Use, " ")
+		d := manpage.Command{Name: c.Name(), Args: args, Short: c.Short, Long: c.Long, Example: c.Example, Commands: describe(c)}
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			arg, help := pflag.UnquoteUsage(f)
+			doc := conf.Doc{Long: []string{f.Name}, Arg: arg, Help: strings.ToUpper(help[:1]) + help[1:] + "."}
+			if f.Shorthand != "" {
+				doc.Short = f.Shorthand[0]
+			}
+			d.Options = append(d.Options, doc)
+		})
+		out = append(out, d)
+	}
+	return out
 }
 
 // buildDate is the date of the commit that the program was built from; empty if it was built

@@ -2,8 +2,14 @@ package main
 
 import (
 	"bytes"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"passt/cmd/internal/manpage"
 )
 
 func TestDocuments(t *testing.T) {
@@ -43,6 +49,51 @@ func TestDocuments(t *testing.T) {
 			}
 			if s := stderr.String() + stdout.String(); !strings.Contains(s, tt.stderr) {
 				t.Errorf("standard error: %q, want %q in it", s, tt.stderr)
+			}
+		})
+	}
+}
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// TestManualPagesOfCommands compares the pages of subcommands with golden files, and asks
+// mandoc, where there is one, whether they are well-formed.
+func TestManualPagesOfCommands(t *testing.T) {
+	for _, name := range manpage.Pages() {
+		if !strings.Contains(name, "-") {
+			continue // the pages of the programs are tested in manpage
+		}
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			p := &program{stdout: &stdout, stderr: &stderr}
+			if code := p.main([]string{"passt", "man", name}); code != 0 {
+				t.Fatalf("status %d: %s", code, &stderr)
+			}
+			// The second line has the date and version of the build.
+			lines := strings.SplitAfterN(stdout.String(), "\n", 3)
+			lines[1] = `.TH "` + strings.ToUpper(name) + `" "1" "2000-01-01" "passt VERSION" "User Commands"` + "\n"
+			got := strings.Join(lines, "")
+			golden := filepath.Join("testdata", name+".1")
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("the page is not that of %s; run go test with -update and read the difference", golden)
+			}
+			mandoc, err := exec.LookPath("mandoc")
+			if err != nil {
+				t.Skip("no mandoc to ask whether it is well-formed")
+			}
+			cmd := exec.Command(mandoc, "-Tlint", "-Wwarning")
+			cmd.Stdin = strings.NewReader(got)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
 			}
 		})
 	}

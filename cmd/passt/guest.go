@@ -25,7 +25,9 @@ func (p *program) guestCommand(code *int) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "guest (--vsock [CID:]PORT | --socket PATH) [OPTION]...",
 		Short: "Inside of a virtual machine or namespace, connect an interface to passt outside",
-		Args:  cobra.NoArgs,
+		Example: "  passt --vsock 1024                    # on the host\n" +
+			"  passt guest --vsock 1024 --config-net # in the virtual machine",
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			switch {
 			case (at == "") == (c.Socket == ""):
@@ -43,10 +45,10 @@ func (p *program) guestCommand(code *int) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&at, "vsock", "", "connect to this vsock port; the context ID is by default the host's, 2")
-	f.StringVarP(&c.Socket, "socket", "s", "", "connect to this UNIX socket")
-	f.StringVarP(&c.IfName, "ifname", "I", "", "name of the interface to make; by default the kernel chooses")
-	f.IntVarP(&c.MTU, "mtu", "m", 0, fmt.Sprintf("MTU of the interface; by default %d, or what DHCP says with --config-net", guest.DefaultMTU))
+	f.StringVar(&at, "vsock", "", "connect to this vsock port, `[CID:]PORT`; the context ID is by default the host's, 2")
+	f.StringVarP(&c.Socket, "socket", "s", "", "connect to the UNIX socket `PATH`")
+	f.StringVarP(&c.IfName, "ifname", "I", "", "`NAME` of the interface to make; by default the kernel chooses")
+	f.IntVarP(&c.MTU, "mtu", "m", 0, fmt.Sprintf("MTU of the interface in `BYTES`; by default %d, or what DHCP says with --config-net", guest.DefaultMTU))
 	f.BoolVar(&c.ConfigNet, "config-net", false, "bring the interface up, and configure it by DHCP and router advertisements")
 	f.BoolVarP(&debug, "debug", "d", false, "print what is being done")
 	return cmd

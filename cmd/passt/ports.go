@@ -25,9 +25,9 @@ type asker struct {
 // flags adds the flags to cmd, and to all of its subcommands.
 func (a *asker) flags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
-	f.IntVar(&a.which.PID, "pid", 0, "the instance with this process number")
-	f.StringVarP(&a.which.Socket, "socket", "s", "", "the instance with this control socket, or the one that was given this path by --socket or --conf-path")
-	f.StringVarP(&a.which.Name, "name", "n", "", "the instance of this namespace, socket of a guest, or command")
+	f.IntVar(&a.which.PID, "pid", 0, "the instance with the process number `PID`")
+	f.StringVarP(&a.which.Socket, "socket", "s", "", "the instance with the control socket `PATH`, or the one that was given it by --socket or --conf-path")
+	f.StringVarP(&a.which.Name, "name", "n", "", "the instance whose namespace, socket of a guest, or command is `NAME`")
 	f.BoolVar(&a.json, "json", false, "print JSON")
 }
 
@@ -91,10 +91,10 @@ func (p *program) changeCommand(a *asker, name, short, what string) *cobra.Comma
 		RunE: func(*cobra.Command, []string) error { return p.ports(a, q) },
 	}
 	f := cmd.Flags()
-	f.StringArrayVarP(&q.TCP, "tcp-ports", "t", nil, "TCP ports of the host, into the guest")
-	f.StringArrayVarP(&q.UDP, "udp-ports", "u", nil, "UDP ports of the host, into the guest")
-	f.StringArrayVarP(&q.TCPOut, "tcp-ns", "T", nil, "TCP ports of the namespace, out to the host")
-	f.StringArrayVarP(&q.UDPOut, "udp-ns", "U", nil, "UDP ports of the namespace, out to the host")
+	f.StringArrayVarP(&q.TCP, "tcp-ports", "t", nil, "TCP ports of the host, into the guest, as `SPEC`")
+	f.StringArrayVarP(&q.UDP, "udp-ports", "u", nil, "UDP ports of the host, into the guest, as `SPEC`")
+	f.StringArrayVarP(&q.TCPOut, "tcp-ns", "T", nil, "TCP ports of the namespace, out to the host, as `SPEC`")
+	f.StringArrayVarP(&q.UDPOut, "udp-ns", "U", nil, "UDP ports of the namespace, out to the host, as `SPEC`")
 	return cmd
 }
 

@@ -36,6 +36,8 @@ func (p *program) subcommand(args []string) (code int) {
 	root.AddCommand(p.guestCommand(&code), p.portsCommand(), p.flowsCommand(), p.statsCommand(), &cobra.Command{
 		Use:   "run [--pasta] [OPTION]... [COMMAND [ARG]...]",
 		Short: "Connect a virtual machine, or with --pasta first, a namespace",
+		Long: "Does what passt does with the same options or, with --pasta first, what pasta does: for callers that would rather not\n" +
+			"depend on the name that the program is called by. The options are those of passt(1) and pasta(1).",
 		// The option table of conf is the only one.
 		DisableFlagParsing: true,
 		ValidArgsFunction:  completeRun,

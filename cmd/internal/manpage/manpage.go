@@ -3,6 +3,7 @@ package manpage
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"passt/cmd/internal/conf"
@@ -15,10 +16,12 @@ type Build struct {
 }
 
 // Pages are the names of the pages, all of section 1.
-func Pages() []string { return []string{"passt", "pasta", "qrap"} }
+func Pages() []string {
+	return []string{"passt", "pasta", "qrap", "passt-run", "passt-guest", "passt-ports", "passt-flows", "passt-stats"}
+}
 
-// Write writes the page called name to w.
-func Write(w io.Writer, name string, build Build) error {
+// Write writes the page called name to w. commands are the subcommands that have a page.
+func Write(w io.Writer, name string, build Build, commands []Command) error {
 	p := &page{}
 	p.b.WriteString(".\\\" Made by \"passt man\" from the table of options: changes belong there.\n")
 	p.request("TH", strings.ToUpper(name), "1", build.Date, "passt "+build.Version, "User Commands")
@@ -30,6 +33,11 @@ func Write(w io.Writer, name string, build Build) error {
 	case "qrap":
 		p.qrap()
 	default:
+		i := slices.IndexFunc(commands, func(c Command) bool { return pageOf(c.Name) == name && slices.Contains(Pages(), name) })
+		if i >= 0 {
+			p.command(&commands[i])
+			break
+		}
 		return fmt.Errorf("no manual page %q; there are: %s", name, strings.Join(Pages(), ", "))
 	}
 	_, err := io.WriteString(w, p.b.String())

@@ -23,8 +23,9 @@ sees the host's. Ports of the host that are forwarded lead to the guest.
 TCP passes through without a second TCP in between: no payload is kept by passt. What the guest sends is acknowledged once the
 host's kernel has it, and what arrives for the guest stays in the host's socket until the guest has acknowledged it.
 
-If its first word is one of the commands that passt help lists, passt runs that instead. passt run takes the options below too,
-and passt run --pasta those of pasta(1), which is the same program for network namespaces.`)
+If its first word is one of the commands that passt help lists, passt runs that instead: passt-guest(1), passt-ports(1),
+passt-flows(1) and passt-stats(1) have pages of their own. passt-run(1) takes the options below too, and passt run --pasta those of
+pasta(1), which is the same program for network namespaces.`)
 	p.options(conf.ModePasst)
 	p.section("Exit status")
 	p.tagged("0", `The guest has disconnected, with --one-off or --fd, or a signal asked passt to end. If it goes to the background, the
@@ -43,7 +44,7 @@ qemu-system-x86_64 ... \
   -netdev stream,id=net0,server=off,addr.type=unix,addr.path=/tmp/vm.socket`)
 	p.text("All ports of the host that are free lead to the guest, but for those of 20000 to 20010:")
 	p.example("passt -t ~20000-20010 -u all")
-	p.seeAlso("pasta(1)", "qrap(1)", "qemu(1)", "ip(7)", "tcp(7)", "icmp(7)")
+	p.seeAlso("pasta(1)", "qrap(1)", "passt-guest(1)", "passt-ports(1)", "passt-flows(1)", "passt-stats(1)", "qemu(1)", "ip(7)", "tcp(7)", "icmp(7)")
 }
 
 func (p *page) pasta() {
@@ -91,20 +92,21 @@ host's kernel has it, and what arrives for the namespace stays in the host's soc
 	p.example("pasta --config-net -4 -a 10.0.2.100/24 -g 10.0.2.2 --no-map-gw")
 	p.text("What a program says on the network, for Wireshark:")
 	p.example("pasta --config-net --pcap curl.pcap curl https://example.org/")
-	p.seeAlso("passt(1)", "namespaces(7)", "user_namespaces(7)", "network_namespaces(7)", "ip-netns(8)", "unshare(1)", "icmp(7)")
+	p.seeAlso("passt(1)", "passt-ports(1)", "passt-flows(1)", "passt-stats(1)", "namespaces(7)", "user_namespaces(7)", "network_namespaces(7)", "ip-netns(8)", "unshare(1)", "icmp(7)")
 }
 
 func (p *page) qrap() {
 	p.section("Name")
 	p.line(`qrap \- connect QEMU versions before 7.2 to passt`)
 	p.section("Synopsis")
-	p.line(bold("qrap") + " " + italic("FD") + " " + italic("QEMU") + " [" + italic("ARG") + "]...")
+	p.line(bold("qrap") + " [" + bold("--socket") + " " + italic("PATH") + "] " + italic("FD") + " " + italic("QEMU") + " [" + italic("ARG") + "]...")
 	p.section("Description")
 	p.text(`QEMU can connect to the socket of passt(1) by itself from version 7.2 on. Earlier ones take a connected socket that
 they inherit. qrap connects to passt, passes the connection on as the descriptor FD, and executes QEMU with the arguments given,
-among which is to be -netdev socket,fd=FD.
-
-The socket is the first of /tmp/passt_1.socket to /tmp/passt_64.socket that somebody listens on.`, "FD", "QEMU")
+among which is to be -netdev socket,fd=FD.`, "FD", "QEMU")
+	p.section("Options")
+	p.tagged(bold("-s")+", "+bold("--socket")+" "+italic("PATH"), `Connect to this socket. Without, it is the first of /tmp/passt_1.socket to
+/tmp/passt_64.socket where a passt listens that has no guest yet.`)
 	p.section("Exit status")
 	p.text("That of QEMU; 1 if there is no socket to connect to or QEMU can't be executed.")
 	p.section("Examples")
