@@ -66,6 +66,9 @@ type Config struct {
 	V4, V6    bool
 	FreeBind  bool
 	Ephemeral portspec.Range // ports that the system gives to clients: not part of "all"
+	// Most is how many sockets there are at the most once rules for whatever can be had
+	// ("all") are bound: connections need descriptors too. 0: as many as can be had.
+	Most int
 	// Within calls f on a thread that is in the namespace where ports of dir are bound.
 	Within func(dir Direction, f func())
 	// Tables are the bound sockets of the side that ports of a direction lead to, for

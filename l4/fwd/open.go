@@ -20,6 +20,9 @@ import (
 // errNone says that a rule for whatever can be had got nothing.
 var errNone = errors.New("none of the ports could be bound")
 
+// allPorts is more sockets than there are ports, of both IP versions.
+const allPorts = 2 << 16
+
 // entry is a rule of a Table, and its sockets in the order of their ports.
 type entry struct {
 	Forward
@@ -33,14 +36,16 @@ type opener struct {
 	// doomed are rules that are to go: a socket of theirs that is just what is needed is
 	// taken over, so that nothing is missed in between.
 	doomed   []*entry
+	most     int // sockets, if the rule is weak
 	warnings []string
 }
 
-// open binds the ports of e. Where one IP version of a port for any address can't be bound
-// but the other can, and where single ports of a weak rule can't be, it goes on; warnings
-// say so for the former. On an error nothing stays bound.
-func (c *Config) open(e *entry, doomed []*entry) (warnings []string, err error) {
-	o := opener{c: c, e: e, doomed: doomed}
+// open binds the ports of e, most of them if the rule is weak. Where one IP version of a port
+// for any address can't be bound but the other can, and where single ports of a weak rule
+// can't be, it goes on; warnings say so for the former, and of a weak rule where it had to
+// stop. On an error nothing stays bound.
+func (c *Config) open(e *entry, doomed []*entry, most int) (warnings []string, err error) {
+	o := opener{c: c, e: e, doomed: doomed, most: most}
 	c.Within(e.Dir, func() { err = o.all() })
 	if err == nil && e.Rule.Weak && len(e.ls) == 0 && !e.Optional {
 		err = errNone
@@ -68,9 +73,16 @@ func (o *opener) all() error {
 			if r.Weak && o.c.ephemeral(port) {
 				continue
 			}
+			if r.Weak && len(o.e.ls) >= o.most {
+				o.stopped(port)
+				return nil
+			}
 			warning, err := o.port(port)
 			switch {
-			case err != nil && (!r.Weak || errors.Is(err, syscall.EMFILE)):
+			case err != nil && r.Weak && (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)):
+				o.stopped(port)
+				return nil
+			case err != nil && !r.Weak:
 				return advise(err, port)
 			case warning != "" && !r.Weak:
 				o.warnings = append(o.warnings, warning)
@@ -78,6 +90,12 @@ func (o *opener) all() error {
 		}
 	}
 	return nil
+}
+
+// stopped notes that a weak rule goes no further for want of descriptors.
+func (o *opener) stopped(port uint16) {
+	o.warnings = append(o.warnings, fmt.Sprintf(
+		"%v: ports from %d on are not forwarded, for there are too few descriptors: raise the limit (ulimit -n) or forward fewer ports", &o.e.Forward, port))
 }
 
 func (c *Config) ephemeral(port uint16) bool {

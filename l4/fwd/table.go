@@ -30,14 +30,14 @@ func (t *Table) Apply(rules []Forward) (warnings []string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	next, fresh, doomed := t.compare(rules)
-	warnings, err = t.open(fresh, doomed)
+	warnings, err = t.open(next, fresh, doomed)
 	if errors.Is(err, syscall.EADDRINUSE) && len(doomed) > 0 {
 		// What is in use may be ours, and about to go.
 		t.c.Change(nil, listeners(doomed))
 		for _, e := range doomed {
 			e.ls = nil
 		}
-		if warnings, err = t.open(fresh, nil); err != nil {
+		if warnings, err = t.open(next, fresh, nil); err != nil {
 			return nil, t.restore(doomed, err)
 		}
 	}
@@ -66,13 +66,30 @@ func (t *Table) compare(rules []Forward) (next, fresh, doomed []*entry) {
 	return next, fresh, doomed
 }
 
-// open binds the ports of all of fresh or of none.
-func (t *Table) open(fresh, doomed []*entry) (warnings []string, err error) {
+// open binds the ports of all of fresh, which are part of next, or of none. Weak rules share
+// the descriptors that are left for them.
+func (t *Table) open(next, fresh, doomed []*entry) (warnings []string, err error) {
+	left, weak := t.c.Most, 0
+	for _, e := range next {
+		left -= len(e.ls)
+	}
+	for _, e := range fresh {
+		if e.Rule.Weak && !e.Rule.Auto {
+			weak++
+		}
+	}
 	for i, e := range fresh {
 		if e.Rule.Auto {
 			continue
 		}
-		w, err := t.c.open(e, doomed)
+		most := allPorts
+		if e.Rule.Weak {
+			if t.c.Most > 0 {
+				most = max(left+weak-1, 0) / weak
+			}
+			weak--
+		}
+		w, err := t.c.open(e, doomed, most)
 		if err != nil {
 			for _, done := range fresh[:i] {
 				closeAll(done.ls)
@@ -80,6 +97,7 @@ func (t *Table) open(fresh, doomed []*entry) (warnings []string, err error) {
 			}
 			return nil, err
 		}
+		left -= len(e.ls)
 		warnings = append(warnings, w...)
 	}
 	return warnings, nil
@@ -91,7 +109,7 @@ func (t *Table) restore(entries []*entry, cause error) error {
 		if e.Rule.Auto {
 			continue
 		}
-		if _, err := t.c.open(e, nil); err != nil {
+		if _, err := t.c.open(e, nil, allPorts); err != nil {
 			cause = fmt.Errorf("%w; and what it should replace is lost: %w", cause, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package fwd
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -153,6 +154,32 @@ func TestExclusions(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.want("TCP 127.0.0.1:21030 to 21030", "TCP 127.0.0.1:21034 to 21034", "TCP 127.0.0.1:21035 to 21035")
+}
+
+// TestFewDescriptors has rules for whatever can be had take no more than their share.
+func TestFewDescriptors(t *testing.T) {
+	r := newRig(t)
+	r.c.Most = 10
+	f := rules(t, "tcp 127.0.0.1/21050,21051", "tcp 127.0.0.1/~1-21099", "udp 127.0.0.1/~1-21099")
+	warnings, err := r.Apply(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.want("TCP 127.0.0.1:21050 to 21050", "TCP 127.0.0.1:21051 to 21051",
+		"TCP 127.0.0.1:21100 to 21100", "TCP 127.0.0.1:21101 to 21101", "TCP 127.0.0.1:21102 to 21102", "TCP 127.0.0.1:21103 to 21103",
+		"UDP 127.0.0.1:21100 to 21100", "UDP 127.0.0.1:21101 to 21101", "UDP 127.0.0.1:21102 to 21102", "UDP 127.0.0.1:21103 to 21103")
+	if len(warnings) != 2 || !strings.Contains(warnings[0], "TCP port 127.0.0.1/") || !strings.Contains(warnings[0], "from 21104 on") || !strings.Contains(warnings[0], "ulimit -n") {
+		t.Errorf("warnings: %q", warnings)
+	}
+	// A rule that gets nothing at all is refused, unless that was said to be fine.
+	f = append(f, rules(t, "tcp 127.0.0.2/~1-21199")...)
+	if _, err := r.Apply(f); !errors.Is(err, errNone) {
+		t.Errorf("got %v, want %v", err, errNone)
+	}
+	f[len(f)-1].Optional = true
+	if warnings, err := r.Apply(f); err != nil || len(warnings) != 1 {
+		t.Errorf("got %q, %v, want one warning", warnings, err)
+	}
 }
 
 // TestFollow follows the test's own namespace: ports out of it to itself.

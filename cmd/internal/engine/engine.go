@@ -121,14 +121,19 @@ func seed() (s [4]uint64) {
 	return s
 }
 
-// limits divides the descriptors that we may have among the protocols.
-func limits() (tcp, udp, icmp int) {
+// descriptors is how many we may have. The runtime has raised the limit as far as it may.
+func descriptors() uint64 {
 	var r syscall.Rlimit
 	n := uint64(1024)
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r) == nil {
 		n = r.Cur
 	}
-	n = max(min(n, 1<<18), 64)
+	return max(min(n, 1<<18), 64)
+}
+
+// limits divides the descriptors that we may have among the protocols.
+func limits() (tcp, udp, icmp int) {
+	n := descriptors()
 	return int(n / 2), int(n / 4), int(min(n/16, 1024))
 }
 

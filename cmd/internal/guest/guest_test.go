@@ -24,8 +24,8 @@ import (
 )
 
 // serveGuest is a host, as far as DHCP goes, for the next guest that connects to l, until
-// the guest or the test closes the connection, which is returned.
-func serveGuest(t *testing.T, l *net.UnixListener, cfg dhcp.Config) (hangUp func()) {
+// the guest or the test, by hangUp, closes the connection. Router solicitations go to asked.
+func serveGuest(t *testing.T, l *net.UnixListener, cfg dhcp.Config) (hangUp func(), asked <-chan struct{}) {
 	t.Helper()
 	l.SetDeadline(time.Now().Add(patience))
 	c, err := l.AcceptUnix()
@@ -43,6 +43,7 @@ func serveGuest(t *testing.T, l *net.UnixListener, cfg dhcp.Config) (hangUp func
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
+	router := make(router, 1)
 	go func() {
 		defer close(ended)
 		dev := stream.New()
@@ -50,7 +51,8 @@ func serveGuest(t *testing.T, l *net.UnixListener, cfg dhcp.Config) (hangUp func
 		defer dev.Close()
 		eth := l2.New(dev, l2.Config{MAC: l2.MAC{0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55}})
 		var up upper
-		stack := l3.New(eth, &up, l3.Config{V4: true})
+		stack := l3.New(eth, &up, l3.Config{V4: true, V6: true})
+		stack.SetControl(router)
 		up.Server = dhcp.New(cfg, stack)
 		for {
 			p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
@@ -67,7 +69,20 @@ func serveGuest(t *testing.T, l *net.UnixListener, cfg dhcp.Config) (hangUp func
 	return func() {
 		unix.Shutdown(fd, unix.SHUT_RDWR)
 		<-ended
+	}, router
+}
+
+// router notes that it was asked for an advertisement.
+type router chan struct{}
+
+func (r router) Input(p *l3.Packet, _ int64) bool {
+	if b := p.L4; len(b) > 0 && b[0] == 133 {
+		select {
+		case r <- struct{}{}:
+		default:
+		}
 	}
+	return true
 }
 
 // upper hands datagrams to a server.
@@ -94,6 +109,16 @@ func eventually(t *testing.T, args string, want, not string) {
 	}
 }
 
+// expectAsked waits for a router solicitation: each host gets one of its own.
+func expectAsked(t *testing.T, asked <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-asked:
+	case <-time.After(patience):
+		t.Error("no router solicitation")
+	}
+}
+
 // needsTun skips a test that makes a tap where none can be made.
 func needsTun(t *testing.T) {
 	t.Helper()
@@ -108,6 +133,11 @@ func TestRun(t *testing.T) {
 	nstest.Run(t, func(t *testing.T) {
 		nstest.IP(t, "link set lo up")
 		needsTun(t)
+		for _, name := range []string{"accept_dad", "router_solicitations"} { // none but our own
+			if err := os.WriteFile("/proc/sys/net/ipv6/conf/default/"+name, []byte("0"), 0); err != nil {
+				t.Skip(err)
+			}
+		}
 		dir := t.TempDir()
 		path := dir + "/socket"
 		log, err := os.Create(dir + "/log")
@@ -131,7 +161,7 @@ func TestRun(t *testing.T) {
 		defer l.Close()
 
 		// The host was not there at first.
-		hangUp := serveGuest(t, l, dhcp.Config{Ours: netip.MustParseAddr("192.0.2.1"), Guest: netip.MustParsePrefix("192.0.2.2/24"),
+		hangUp, _ := serveGuest(t, l, dhcp.Config{Ours: netip.MustParseAddr("192.0.2.1"), Guest: netip.MustParsePrefix("192.0.2.2/24"),
 			Router: netip.MustParseAddr("192.0.2.1"), MTU: 9000})
 		eventually(t, "-4 addr show dev eth0", "inet 192.0.2.2/24", "")
 		eventually(t, "-4 route", "default via 192.0.2.1 dev eth0 proto dhcp", "")
@@ -139,17 +169,19 @@ func TestRun(t *testing.T) {
 		hangUp()
 
 		// It comes back as it was.
-		hangUp = serveGuest(t, l, dhcp.Config{Ours: netip.MustParseAddr("192.0.2.1"), Guest: netip.MustParsePrefix("192.0.2.2/24"),
+		hangUp, asked := serveGuest(t, l, dhcp.Config{Ours: netip.MustParseAddr("192.0.2.1"), Guest: netip.MustParsePrefix("192.0.2.2/24"),
 			Router: netip.MustParseAddr("192.0.2.1"), MTU: 1500})
 		eventually(t, "link show dev eth0", "mtu 1500", "")
 		eventually(t, "-4 addr show dev eth0", "inet 192.0.2.2/24", "")
+		expectAsked(t, asked)
 		hangUp()
 
 		// It comes back in another network, with a router that is not on the link.
-		hangUp = serveGuest(t, l, dhcp.Config{Ours: netip.MustParseAddr("198.51.100.1"), Guest: netip.MustParsePrefix("198.51.100.2/32"),
+		hangUp, asked = serveGuest(t, l, dhcp.Config{Ours: netip.MustParseAddr("198.51.100.1"), Guest: netip.MustParsePrefix("198.51.100.2/32"),
 			Router: netip.MustParseAddr("198.51.100.1")})
 		eventually(t, "-4 addr show dev eth0", "inet 198.51.100.2/32", "192.0.2.2")
 		eventually(t, "-4 route", "default via 198.51.100.1 dev eth0 proto dhcp", "192.0.2.1")
+		expectAsked(t, asked)
 		hangUp()
 		select {
 		case err := <-failed:
@@ -158,7 +190,7 @@ func TestRun(t *testing.T) {
 		}
 
 		// The interface is taken away.
-		hangUp = serveGuest(t, l, dhcp.Config{Ours: netip.MustParseAddr("192.0.2.1"), Guest: netip.MustParsePrefix("192.0.2.2/24")})
+		hangUp, _ = serveGuest(t, l, dhcp.Config{Ours: netip.MustParseAddr("192.0.2.1"), Guest: netip.MustParsePrefix("192.0.2.2/24")})
 		defer hangUp()
 		eventually(t, "-4 addr show dev eth0", "inet 192.0.2.2/24", "")
 		nstest.IP(t, "link del eth0")

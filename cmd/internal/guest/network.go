@@ -97,6 +97,11 @@ func (n *network) configure(ctx context.Context) error {
 	if err := netlink.LinkSetUp(l); err != nil {
 		return fmt.Errorf("bring it up: %w", err)
 	}
+	// The kernel asks for router advertisements when an interface comes up, at an interval of seconds. It may have asked
+	// a host that was not there, or another one.
+	if err := solicit(l.Attrs().Index); err != nil {
+		n.c.Log.Debug("no router solicitation; the kernel sends its own", "error", err)
+	}
 	first := true
 	for ctx.Err() == nil {
 		pause := askPause
@@ -120,6 +125,22 @@ func (n *network) configure(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// solicit sends a router solicitation (RFC 4861, section 4.1). The answer is the kernel's to
+// read. While the interface has no usable link-local address, it fails.
+func solicit(ifindex int) error {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMPV6)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, 255); err != nil {
+		return err
+	}
+	to := &unix.SockaddrInet6{Addr: netip.IPv6LinkLocalAllRouters().As16(), ZoneId: uint32(ifindex)}
+	const kind = 133 // of the message; the kernel adds the checksum
+	return unix.Sendto(fd, []byte{kind, 0, 0, 0, 0, 0, 0, 0}, 0, to)
 }
 
 // ask asks for a lease.

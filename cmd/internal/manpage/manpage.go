@@ -97,7 +97,8 @@ func (p *page) ports() {
 	p.text(`A port specification (SPEC) is none, or a list of items separated by commas, perhaps behind an address and a slash
 that the ports are bound to. Options with specifications may be repeated, and add up. Exclusions alone mean all other ports. Where a
 specification does not name its ports, those that the system gives to clients are left out (the sysctl
-net.ipv4.ip_local_port_range).`)
+net.ipv4.ip_local_port_range), and so are those that can't be had: in use, below 1024, or beyond three quarters of the descriptors
+that a process may have (ulimit -n), of which a port takes one or two. It is an error if nothing is left.`)
 	for _, e := range conf.PortExamples() {
 		p.tagged(bold(e.Spec), upper(e.Means)+".")
 	}
