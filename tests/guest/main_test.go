@@ -15,6 +15,7 @@ import (
 //	tool:    one end of a transfer, in a guest (traffic_test.go)
 
 var (
+	noGuest   string                         // why no real guest can be started; empty if one can
 	kernel    kernelFiles                    // what guests boot
 	initramfs = world.Scratch + "/initramfs" // their first file system
 	qrapPath  = world.Scratch + "/qrap"      // the binary under test, as that program
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) {
 	case filepath.Base(os.Args[0]) == "tool":
 		os.Exit(runTool(os.Args[1:]))
 	}
-	world.Enter(world.Config{Name: "guest", Variable: "PASST", Default: "../../bin/passt", Missing: missing})
+	world.Enter(world.Config{Name: "guest", Variable: "PASST", Default: "../../bin/passt"})
 	if err := prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, "guest:", err)
 		os.Exit(1)
@@ -43,25 +44,21 @@ func guestDir() string {
 	return "../../out/guest"
 }
 
-// missing says why no guest can be started.
-func missing() string {
-	if _, err := findKernel(guestDir()); err != nil {
-		return err.Error()
-	}
-	return world.MissingTool("qemu-system-x86_64", "busybox")
-}
-
 // prepare makes what the tests share.
 func prepare() error {
 	var err error
 	if kernel, err = findKernel(guestDir()); err != nil {
-		return err
+		noGuest = err.Error()
+	} else {
+		noGuest = world.MissingTool("qemu-system-x86_64", "busybox")
+	}
+	if noGuest == "" {
+		if err := makeInitramfs(initramfs); err != nil {
+			return fmt.Errorf("making the guests' initramfs: %w", err)
+		}
 	}
 	if err := os.Symlink(world.Binary, qrapPath); err != nil {
 		return err
-	}
-	if err := makeInitramfs(initramfs); err != nil {
-		return fmt.Errorf("making the guests' initramfs: %w", err)
 	}
 	if err := world.Peer.Do(func() error { return serveAll(peerPort) }); err != nil {
 		return err

@@ -19,9 +19,14 @@ type instance struct {
 // startPasst runs "passt -f ARGS" on a socket of its own and waits for the socket.
 func startPasst(t *testing.T, args ...string) *instance {
 	t.Helper()
-	dir := world.ScratchDir(t)
-	in := &instance{socket: dir + "/socket"}
-	in.Process = world.StartProcess(t, world.Host, passtCmd(nil, append([]string{"--socket", in.socket}, args...)...), dir+"/log")
+	return startPasstAt(t, world.ScratchDir(t)+"/socket", args...)
+}
+
+// startPasstAt is startPasst with a given path for the socket.
+func startPasstAt(t *testing.T, socket string, args ...string) *instance {
+	t.Helper()
+	in := &instance{socket: socket}
+	in.Process = world.StartProcess(t, world.Host, passtCmd(nil, append([]string{"--socket", socket}, args...)...), world.ScratchDir(t)+"/log")
 	world.Eventually(t, 5*time.Second, func() error {
 		if in.WaitEnd(0) {
 			t.Fatal("passt ended")

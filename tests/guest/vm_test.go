@@ -56,9 +56,18 @@ func qemuCmd(netdev, port, console string) *exec.Cmd {
 // guestMAC is the guest's hardware address.
 const guestMAC = "52:54:00:12:34:56"
 
+// needsGuest skips a test where no guest can be started.
+func needsGuest(t *testing.T) {
+	t.Helper()
+	if noGuest != "" {
+		t.Skip(noGuest)
+	}
+}
+
 // boot starts a guest, and waits until it is up. change, if not nil, may alter the command.
 func boot(t *testing.T, netdev string, change func(*exec.Cmd)) *vm {
 	t.Helper()
+	needsGuest(t)
 	dir := world.ScratchDir(t)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dir + "/port", Net: "unix"})
 	if err != nil {

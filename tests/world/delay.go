@@ -1,11 +1,8 @@
 package world
 
 import (
-	"fmt"
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Delay in user space, as kernels without netem need it: two tap devices, one in P and one
@@ -14,11 +11,11 @@ import (
 
 // connectFar joins P and F with a delay each way.
 func connectFar(delay time.Duration) error {
-	a, err := openTap(Peer, "far0")
+	a, err := OpenTap(Peer, "far0", true)
 	if err != nil {
 		return err
 	}
-	b, err := openTap(Far, "eth0")
+	b, err := OpenTap(Far, "eth0", true)
 	if err != nil {
 		return err
 	}
@@ -66,32 +63,4 @@ func carry(from, to *os.File, delay time.Duration) {
 		}
 		queue <- frame{time.Now().Add(delay), append([]byte(nil), buf[:n]...)}
 	}
-}
-
-// openTap makes a tap device in a namespace.
-func openTap(n *NS, name string) (*os.File, error) {
-	var f *os.File
-	err := n.Do(func() error {
-		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		req, err := unix.NewIfreq(name)
-		if err != nil {
-			return err
-		}
-		req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
-		if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
-			return err
-		}
-		if err := unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, unix.TUN_F_CSUM|unix.TUN_F_TSO4|unix.TUN_F_TSO6); err != nil {
-			return err
-		}
-		f = os.NewFile(uintptr(fd), name)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("making tap %s in %s: %w", name, n.Name, err)
-	}
-	return f, nil
 }

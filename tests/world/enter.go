@@ -36,11 +36,10 @@ var AsRoot = os.Getenv(rootVar) == "1"
 
 // Config is what a package of tests needs.
 type Config struct {
-	Name     string        // of the package, for messages
-	Variable string        // of the environment, that names a binary to test; else E2E has to be set
-	Default  string        // the binary tested with E2E, relative to the package
-	None     string        // a value of Variable: there is no binary
-	Missing  func() string // if not nil: why the tests cannot be run here; empty if they can
+	Name     string // of the package, for messages
+	Variable string // of the environment, that names a binary to test; else E2E has to be set
+	Default  string // the binary tested with E2E, relative to the package
+	None     string // a value of Variable: there is no binary
 }
 
 // Enter returns in the process that is to run the tests, with the topology built, and
@@ -78,12 +77,6 @@ func (c *Config) outside() (int, error) {
 		return 0, nil
 	}
 	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin") // which a user's own may lack
-	if c.Missing != nil {
-		if why := c.Missing(); why != "" {
-			fmt.Printf("%s: not run; %s\n", c.Name, why)
-			return 0, nil
-		}
-	}
 	var err error
 	switch {
 	case c.None != "" && path == c.None:

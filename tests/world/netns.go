@@ -175,3 +175,38 @@ func (n *NS) RawSocket(ifname string) (int, error) {
 	})
 	return fd, err
 }
+
+// OpenTap makes a tap device in the namespace; with headers, each frame has a virtio header
+// of 10 bytes in front, and may be a super-frame.
+func OpenTap(n *NS, name string, headers bool) (*os.File, error) {
+	var f *os.File
+	err := n.Do(func() error {
+		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		req, err := unix.NewIfreq(name)
+		if err != nil {
+			return err
+		}
+		flags := uint16(unix.IFF_TAP | unix.IFF_NO_PI)
+		if headers {
+			flags |= unix.IFF_VNET_HDR
+		}
+		req.SetUint16(flags)
+		if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
+			return err
+		}
+		if headers {
+			if err := unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, unix.TUN_F_CSUM|unix.TUN_F_TSO4|unix.TUN_F_TSO6); err != nil {
+				return err
+			}
+		}
+		f = os.NewFile(uintptr(fd), name)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making tap %s in %s: %w", name, n.Name, err)
+	}
+	return f, nil
+}
