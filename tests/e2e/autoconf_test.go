@@ -16,35 +16,24 @@ import (
 	"passt/tests/world"
 )
 
-// dhclient6 is the command line of the DHCPv6 client.
-func dhclient6(dir, ifname string) []string {
-	return []string{"dhclient", "-6", "-1", "-v", "-sf", dir + "/script", "-lf", dir + "/leases6", "-pf", dir + "/pid",
-		"-cf", dir + "/dhclient.conf", "-e", "E2E_LEASE=" + dir + "/lease", ifname}
-}
-
 func TestDHCPv6(t *testing.T) {
 	needsPasta(t)
 	world.Needs(t, "dhclient")
 	for _, tc := range []struct {
 		name string
 		args []string
-		want lease
+		want world.Lease
 	}{
-		{"as the host", nil, lease{"new_ip6_address": world.HostV6, "new_dhcp6_name_servers": "", "new_dhcp6_domain_search": ""}},
-		{"given address", []string{"-a", "2001:db8:77::5"}, lease{"new_ip6_address": "2001:db8:77::5"}},
-		{"DNS and search list", []string{"--dhcp-dns", "--dhcp-search"}, lease{
-			"new_ip6_address": world.HostV6, "new_dhcp6_name_servers": world.PeerV6, "new_dhcp6_domain_search": strings.Join(world.SearchList, ". ") + ".",
+		{"as the host", nil, world.Lease{"new_ip6_address": world.HostV6, "new_dhcp6_name_servers": "", "new_dhcp6_domain_search": ""}},
+		{"given address", []string{"-a", "2001:db8:77::5"}, world.Lease{"new_ip6_address": "2001:db8:77::5"}},
+		{"DNS and search list", []string{"--dhcp-dns", "--dhcp-search"}, world.Lease{
+			"new_ip6_address": world.HostV6, "new_dhcp6_name_servers": world.PeerV6, "new_dhcp6_domain_search": strings.Join(world.SearchList, " "),
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in := start(t, tc.args...)
 			bringUp(t, in)
-			l := dhcp(t, in, dhclient6, nil)
-			for k, want := range tc.want {
-				if l[k] != want {
-					t.Errorf("%s=%q, want %q", k, l[k], want)
-				}
-			}
+			world.DHClient6.Run(t, in.ns, in.ifname).Check(t, tc.want)
 			if got := addressList(t, in.ns, in.ifname); !slices.ContainsFunc(got, func(s string) bool {
 				return strings.HasPrefix(s, tc.want["new_ip6_address"]+"/")
 			}) {
