@@ -147,16 +147,65 @@ func TestOneOff(t *testing.T) {
 
 // TestDescriptor is --fd: passt and QEMU inherit the ends of a pair of sockets.
 func TestDescriptor(t *testing.T) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ours, theirs := os.NewFile(uintptr(pair[0]), "passt's"), os.NewFile(uintptr(pair[1]), "QEMU's")
-	p := world.StartProcess(t, world.Host, passtCmd(ours, "--fd", "3"), world.ScratchDir(t)+"/log")
-	ours.Close()
+	ours, theirs := socketPair(t, unix.SOCK_STREAM)
+	p := startDescriptor(t, ours)
 	v := boot(t, "stream,id=s,server=off,addr.type=fd,addr.str=3", func(cmd *exec.Cmd) { cmd.ExtraFiles = []*os.File{theirs} })
 	theirs.Close()
 	checkOneOff(t, p, v)
+}
+
+// TestOldOptions is the command line of passt(1) for QEMU before 7.2, which makes card and
+// network by -net.
+func TestOldOptions(t *testing.T) {
+	ours, theirs := socketPair(t, unix.SOCK_STREAM)
+	p := startDescriptor(t, ours)
+	v := boot(t, "", func(cmd *exec.Cmd) {
+		cmd.ExtraFiles = []*os.File{theirs}
+		cmd.Args = append(cmd.Args, "-net", "socket,fd=3", "-net", "nic,model=virtio,macaddr="+guestMAC)
+	})
+	theirs.Close()
+	checkOneOff(t, p, v)
+}
+
+// TestReconnect has QEMU connect again by itself when passt is started again, as libvirt
+// makes it do.
+func TestReconnect(t *testing.T) {
+	needsGuest(t)
+	var option string
+	switch major, minor := qemuVersion(t); {
+	case major > 9 || major == 9 && minor >= 2:
+		option = ",reconnect-ms=200"
+	case major >= 8:
+		option = ",reconnect=1"
+	default:
+		t.Skipf("-netdev stream of QEMU %d.%d has no reconnect; 8.0 and later ones have", major, minor)
+	}
+	in := startPasst(t)
+	v := boot(t, streamTo(in.socket)+option, nil)
+	configure(t, v)
+	v.sh(t, transferTime, fmt.Sprintf("tool tcp %s %d 100000", world.PeerV4, peerPort))
+	if !in.Terminate(unix.SIGTERM, 5*time.Second) {
+		t.Fatal("passt does not end")
+	}
+	startPasstAt(t, in.socket)
+	world.Eventually(t, 20*time.Second, func() error {
+		_, err := v.try(10*time.Second, "ping -c 1 -W 1 "+world.PeerV4)
+		return err
+	})
+	v.sh(t, transferTime, fmt.Sprintf("tool tcp %s %d 100000", world.PeerV6, peerPort))
+}
+
+// qemuVersion is that of the QEMU installed.
+func qemuVersion(t *testing.T) (major, minor int) {
+	t.Helper()
+	out, err := exec.Command("qemu-system-x86_64", "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscanf(string(out), "QEMU emulator version %d.%d", &major, &minor); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return major, minor
 }
 
 // TestTwoGuests has the guests of two instances talk to each other by their forwarded ports.

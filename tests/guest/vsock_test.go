@@ -38,6 +38,7 @@ func TestVSock(t *testing.T) {
 	world.Eventually(t, 20*time.Second, func() error { return vsockUsable(v) })
 	v.begin(5*time.Minute, fmt.Sprintf("exec nsenter -t $(cat /tmp/end.pid) -n tool serve %d", guestPort))
 	t.Run("traffic", func(t *testing.T) { testVSockTraffic(t, v, 10<<20) })
+	t.Run("another context", func(t *testing.T) { testStranger(t, v) })
 	t.Run("passt restarted", func(t *testing.T) {
 		v.sh(t, 5*time.Second, "kill $(cat /tmp/passt.pid)")
 		select {
@@ -52,6 +53,24 @@ func TestVSock(t *testing.T) {
 		world.Eventually(t, 20*time.Second, func() error { return vsockUsable(v) })
 		testVSockTraffic(t, v, 1<<20)
 	})
+}
+
+// testStranger has a guest connect to a passt that waits for one of another context ID: it is
+// turned away each time. Elsewhere the right one is served all the while.
+func testStranger(t *testing.T, v *vm) {
+	v.begin(5*time.Minute, "echo $$ >/tmp/other.pid; exec passt -f --chroot-fallback -t none -u none --vsock 4711:5001")
+	v.begin(5*time.Minute, `exec unshare -n sh -c "echo \$\$ >/tmp/stranger.pid; exec passt guest --vsock 1:5001 --config-net --ifname eth0 --debug 2>/tmp/stranger"`)
+	world.Eventually(t, 20*time.Second, func() error {
+		out, err := v.try(5*time.Second, "cat /tmp/stranger")
+		if err == nil && strings.Count(out, "the host closed the connection") < 2 {
+			err = fmt.Errorf("it was not turned away twice: %s", out)
+		}
+		return err
+	})
+	testVSockTraffic(t, v, 100000)
+	if out := v.sh(t, 5*time.Second, "kill $(cat /tmp/stranger.pid); kill $(cat /tmp/other.pid); cat /tmp/stranger"); strings.Contains(out, "lease") {
+		t.Errorf("the stranger got a lease: %s", out)
+	}
 }
 
 // startVSock starts passt in the guest. An initramfs allows no pivot_root().
