@@ -21,14 +21,16 @@ const bootTime = 60 * time.Second
 
 // vm is a running guest.
 type vm struct {
-	qemu    *world.Process
-	console string // file of what the guest's kernel prints
-	up      chan struct{}
-	mu      sync.Mutex
-	port    net.Conn
-	out     *json.Encoder
-	last    int
-	waiting map[int]chan answer
+	qemu     *world.Process // nil if somebody else has started it
+	dir      string
+	listener *net.UnixListener
+	ended    <-chan struct{}
+	up       chan struct{}
+	mu       sync.Mutex
+	port     net.Conn
+	out      *json.Encoder
+	last     int
+	waiting  map[int]chan answer
 }
 
 // streamTo is the QEMU option for a network that is the other end of a UNIX socket.
@@ -43,7 +45,7 @@ func qemuCmd(netdev, port, console string) *exec.Cmd {
 	args := []string{
 		"-accel", "tcg", "-cpu", "max", "-m", "256", "-display", "none", "-nodefaults", "-no-user-config", "-monitor", "none",
 		"-kernel", kernel.image, "-initrd", initramfs,
-		"-append", "console=ttyS0 quiet panic=-1 no5lvl mitigations=off tsc=reliable no_timer_check",
+		"-append", guestCmdline,
 		"-chardev", "file,id=console,path=" + console, "-serial", "chardev:console",
 		"-chardev", "socket,id=agent,path=" + port, "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent",
 	}
@@ -52,6 +54,9 @@ func qemuCmd(netdev, port, console string) *exec.Cmd {
 	}
 	return exec.Command("qemu-system-x86_64", args...)
 }
+
+// guestCmdline is what the guest's kernel is told.
+const guestCmdline = "console=ttyS0 quiet panic=-1 no5lvl mitigations=off tsc=reliable no_timer_check"
 
 // guestMAC is the guest's hardware address.
 const guestMAC = "52:54:00:12:34:56"
@@ -68,35 +73,53 @@ func needsGuest(t *testing.T) {
 func boot(t *testing.T, netdev string, change func(*exec.Cmd)) *vm {
 	t.Helper()
 	needsGuest(t)
-	dir := world.ScratchDir(t)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dir + "/port", Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	cmd := qemuCmd(netdev, dir+"/port", dir+"/console")
+	v := newVM(t)
+	cmd := qemuCmd(netdev, v.dir+"/port", v.dir+"/console")
 	if change != nil {
 		change(cmd)
 	}
-	v := &vm{console: dir + "/console", up: make(chan struct{}, 8), waiting: make(map[int]chan answer)}
+	v.qemu = world.StartProcess(t, world.Host, cmd, v.dir+"/log")
+	v.connect(t, v.qemu.Ended)
+	return v
+}
+
+// newVM prepares for a guest whose agent connects to the UNIX socket "port" in v.dir, and
+// whose kernel prints to the file "console" there.
+func newVM(t *testing.T) *vm {
+	t.Helper()
+	v := &vm{dir: world.ScratchDir(t), up: make(chan struct{}, 8), waiting: make(map[int]chan answer)}
+	var err error
+	if v.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: v.dir + "/port", Net: "unix"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(v.dir+"/port", 0o777); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { // runs after that of the process
-		if b, err := os.ReadFile(v.console); err == nil && t.Failed() {
+		v.listener.Close()
+		if b, err := os.ReadFile(v.dir + "/console"); err == nil && t.Failed() {
 			t.Logf("the guest's console:\n%s", world.Tail(string(b), 40))
 		}
 	})
-	v.qemu = world.StartProcess(t, world.Host, cmd, dir+"/log")
-	l.SetDeadline(time.Now().Add(10 * time.Second))
+	return v
+}
+
+// connect waits until a guest that was started is up. ended says that it will never be.
+func (v *vm) connect(t *testing.T, ended <-chan struct{}) {
+	t.Helper()
+	v.ended = ended
+	v.listener.SetDeadline(time.Now().Add(10 * time.Second))
 	go func() { // no use in waiting for a QEMU that gave up
-		<-v.qemu.Ended
-		l.Close()
+		<-ended
+		v.listener.Close()
 	}()
-	if v.port, err = l.Accept(); err != nil {
+	var err error
+	if v.port, err = v.listener.Accept(); err != nil {
 		t.Fatalf("QEMU did not start: %v", err)
 	}
 	v.out = json.NewEncoder(v.port)
 	go v.receive()
 	v.waitUp(t)
-	return v
 }
 
 // waitUp waits for the end of a boot.
@@ -106,7 +129,7 @@ func (v *vm) waitUp(t *testing.T) {
 	select {
 	case <-v.up:
 		t.Logf("up after %v", time.Since(begin).Round(time.Millisecond))
-	case <-v.qemu.Ended:
+	case <-v.ended:
 		t.Fatal("QEMU ended")
 	case <-time.After(bootTime):
 		t.Fatalf("the guest is not up after %v", bootTime)
