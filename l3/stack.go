@@ -71,6 +71,9 @@ func New(down Lower, up Upper, cfg Config) *Stack {
 	return &Stack{cfg: cfg, down: down, up: up, batch: make([]Packet, 0, down.Caps().Batch)}
 }
 
+// SetOurs makes ours4 and ours6 our addresses from now on.
+func (s *Stack) SetOurs(ours4, ours6 inet.Addr) { s.cfg.Ours4, s.cfg.Ours6 = ours4, ours6 }
+
 // SetControl makes c handle the ICMPv6 messages that run the link.
 func (s *Stack) SetControl(c Control) { s.control = c }
 

@@ -34,8 +34,8 @@ func (r *Rules) FromGuest(proto uint8, src, dst inet.Endpoint) (t Target, ok boo
 		return Target{}, false
 	}
 	t.Dst.Port = dst.Port
-	switch dns := isDNS(proto, dst.Port); {
-	case dns && dst.Addr == f.DNSForward && !f.DNSHost.IsZero():
+	switch {
+	case IsDNS(proto, dst.Port) && f.resolver(dst.Addr):
 		t.Dst.Addr = f.DNSHost
 		t.Loopback = f.DNSHost.IsLoopback()
 	case dst.Addr == f.MapHostLoopback:
@@ -54,7 +54,8 @@ func (r *Rules) FromGuest(proto uint8, src, dst inet.Endpoint) (t Target, ok boo
 	return t, true
 }
 
-func isDNS(proto uint8, port uint16) bool {
+// IsDNS says whether a port of a protocol is that of a resolver.
+func IsDNS(proto uint8, port uint16) bool {
 	return (proto == protoUDP || proto == protoTCP) && (port == portDNS || port == portDNSTLS)
 }
 

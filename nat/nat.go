@@ -1,6 +1,10 @@
 package nat
 
-import "passt/l3/inet"
+import (
+	"slices"
+
+	"passt/l3/inet"
+)
 
 // Config is what the decisions depend on, for one instance. The zero Addr says "none".
 type Config struct {
@@ -21,6 +25,9 @@ type Family struct {
 	MapGuestAddr    inet.Addr // for the guest, the host's own address
 	DNSForward      inet.Addr // for the guest, the resolver DNSHost
 	DNSHost         inet.Addr
+	// DNSPast are resolvers that the guest was told of and that are not the host's any more.
+	// The guest may still ask them, and reaches DNSHost.
+	DNSPast []inet.Addr
 }
 
 // Observed is what the guest was last seen to send from.
@@ -49,6 +56,11 @@ func New(c Config) *Rules {
 		}
 	}
 	return &Rules{c: c}
+}
+
+// resolver says whether the DNS ports of a lead to the host's resolver.
+func (f *Family) resolver(a inet.Addr) bool {
+	return !f.DNSHost.IsZero() && (a == f.DNSForward || slices.Contains(f.DNSPast, a))
 }
 
 // family is the part of the Config for a's IP version.

@@ -53,6 +53,8 @@ var (
 		c.V4.MapHostLoopback, c.V6.MapHostLoopback = inet.Addr{}, inet.Addr{}
 		c.V4.DNSForward, c.V4.MapGuestAddr = addr("169.254.1.1"), addr("169.254.1.2")
 	})
+	// moved is a host that had other resolvers before.
+	moved = with(func(c *Config) { c.V4.DNSPast = []inet.Addr{addr("192.0.2.53"), addr("192.0.2.1")} })
 	// mapped has every mapping at an address of its own.
 	mapped = with(func(c *Config) {
 		c.V4.DNSForward, c.V4.MapGuestAddr, c.V4.MapHostLoopback = addr("192.0.2.3"), addr("192.0.2.4"), addr("192.0.2.5")
@@ -116,6 +118,14 @@ func TestFromGuest(t *testing.T) {
 		{"--dns-forward at the gateway, DNS", with(func(c *Config) { c.V4.DNSForward = c.V4.Ours }), udp, "192.0.2.1:53", "198.51.100.53:53", false},
 		{"--dns-forward at the gateway, other", with(func(c *Config) { c.V4.DNSForward = c.V4.Ours }), udp, "192.0.2.1:54", "127.0.0.1:54", true},
 		{"--dns-forward and no resolver", with(func(c *Config) { c.V4.DNSForward, c.V4.DNSHost = addr("192.0.2.3"), inet.Addr{} }), udp, "192.0.2.3:53", "192.0.2.3:53", false},
+		{"a former resolver, UDP", moved, udp, "192.0.2.53:53", "198.51.100.53:53", false},
+		{"a former resolver, TCP 853", moved, tcp, "192.0.2.53:853", "198.51.100.53:853", false},
+		{"a former resolver, another port", moved, tcp, "192.0.2.53:80", "192.0.2.53:80", false},
+		{"a former resolver, and none now", with(func(c *Config) {
+			c.V4.DNSPast, c.V4.DNSHost = []inet.Addr{addr("192.0.2.53")}, inet.Addr{}
+		}), udp, "192.0.2.53:53", "192.0.2.53:53", false},
+		{"a former resolver that is the gateway now, DNS", moved, udp, "192.0.2.1:53", "198.51.100.53:53", false},
+		{"a former resolver that is the gateway now, other", moved, udp, "192.0.2.1:54", "127.0.0.1:54", true},
 		{"resolver on loopback, by the gateway", resolved, udp, "192.0.2.1:53", "127.0.0.53:53", true},
 		{"resolver on loopback, another port", resolved, tcp, "192.0.2.1:80", "127.0.0.1:80", true},
 		{"resolver on loopback, --no-map-gw", with(func(c *Config) { c.V4.DNSHost, c.V4.MapHostLoopback = addr("127.0.0.53"), inet.Addr{} }), udp, "192.0.2.1:53", "192.0.2.1:53", false},

@@ -1,8 +1,9 @@
 package ndp
 
 // Router Advertisements (RFC 4861, sections 4.2 and 6.2; RFC 8106 for resolvers and search
-// lists; RFC 8319 for the router lifetime). What they say does not change, so the message
-// is built once, and only its checksum depends on the destination.
+// lists; RFC 8319 for the router lifetime). What they say changes only with the host's
+// network (change.go), so the message is built in advance, and only its checksum depends on
+// the destination.
 //
 // A solicitation is answered to its source at once: the random delay of section 6.2.6 is
 // there to keep several routers from answering together, and we are the only one. One from
@@ -54,15 +55,18 @@ type advertiser struct {
 	initial  int   // of the first maxInitialRAs, how many went out
 	credit   int64 // for answers to solicitations, in nanoseconds of waiting
 	filled   int64 // when credit was computed
+
+	past      past       // what was said before and does not hold any more
+	farewells []farewell // to be sent with the initial advertisements
 }
 
-// init takes what c says about advertisements.
-func (a *advertiser) init(c *Config) {
+// configure takes what c says about advertisements.
+func (a *advertiser) configure(c *Config) {
 	if c.NoRA || !c.LinkLocal.Is6() || !c.LinkLocal.IsLinkLocalUnicast() {
+		a.msg = nil
 		return
 	}
-	a.msg = build(c)
-	a.credit = solicitBurst
+	a.msg = build(c, &a.past)
 	a.max, a.min = int64(c.MaxInterval), int64(c.MinInterval)
 	if a.max <= 0 {
 		a.max, a.min = int64(defaultMaxInterval), int64(defaultMinInterval)
@@ -99,6 +103,7 @@ func (r *Router) advertiseToAll(now int64) {
 	if r.send(r.linkLocal, allNodes, a.msg) {
 		r.Stats.TxRouter++
 	}
+	r.sayFarewell()
 }
 
 // routerSolicitation answers p, whose length and options have been checked.
@@ -130,9 +135,9 @@ func (a *advertiser) take(now int64) bool {
 	return true
 }
 
-// build makes the advertisement that c describes. What does not fit is left out, from the
-// end of the lists, and so are names that are none.
-func build(c *Config) []byte {
+// build makes the advertisement that c describes, and that takes back p. What does not fit is
+// left out, from the end of the lists, and so are names that are none.
+func build(c *Config, p *past) []byte {
 	ra := &ndp.RouterAdvertisement{
 		CurrentHopLimit:      curHopLimit,
 		ManagedConfiguration: c.Managed,
@@ -143,36 +148,64 @@ func build(c *Config) []byte {
 	if c.MTU > 0 {
 		ra.Options = append(ra.Options, ndp.NewMTU(c.MTU))
 	}
-	if c.Prefix.IsValid() && c.Prefix.Addr().Is6() && !c.Prefix.Addr().IsLinkLocalUnicast() {
-		ra.Options = append(ra.Options, &ndp.PrefixInformation{
-			PrefixLength:                   64, // RFC 4291, section 2.5.1: interface identifiers have 64 bits
-			OnLink:                         true,
-			AutonomousAddressConfiguration: true,
-			ValidLifetime:                  ndp.Infinity,
-			PreferredLifetime:              ndp.Infinity,
-			Prefix:                         netip.PrefixFrom(c.Prefix.Addr().WithZone(""), 64).Masked().Addr(),
-		})
+	if prefix := c.prefix(); prefix.IsValid() {
+		ra.Options = append(ra.Options, prefixOption(prefix, ndp.Infinity))
 	}
-	var servers []netip.Addr
-	for _, d := range c.DNS {
-		if d.Is6() && !d.Is4In6() {
-			servers = append(servers, d.WithZone(""))
-		}
-	}
-	addList(ra, servers, func(s []netip.Addr) ndp.Option {
-		return &ndp.RecursiveDNSServer{Lifetime: ndp.Infinity, Servers: s}
-	})
-	var names []string
-	for _, name := range c.Search {
-		if name = strings.TrimSuffix(name, "."); isName(name) {
-			names = append(names, name)
-		}
-	}
-	addList(ra, names, func(s []string) ndp.Option {
-		return &ndp.DNSSearchList{Lifetime: ndp.Infinity, DomainNames: s}
-	})
+	addLists(ra, c.resolvers(), c.names(), ndp.Infinity)
+	p.add(ra)
 	b, _ := ndp.MarshalMessage(ra) // with none but these options it cannot fail
 	return b
+}
+
+// prefixOption announces prefix for autoconfiguration, to be used for lifetime; with 0, not to
+// be used any more.
+func prefixOption(prefix netip.Prefix, lifetime time.Duration) ndp.Option {
+	return &ndp.PrefixInformation{
+		PrefixLength:                   64, // RFC 4291, section 2.5.1: interface identifiers have 64 bits
+		OnLink:                         true,
+		AutonomousAddressConfiguration: true,
+		ValidLifetime:                  lifetime,
+		PreferredLifetime:              lifetime,
+		Prefix:                         prefix.Addr(),
+	}
+}
+
+// prefix is the prefix that c announces; invalid if there is none.
+func (c *Config) prefix() netip.Prefix {
+	if a := c.Prefix.Addr(); a.Is6() && !a.IsLinkLocalUnicast() {
+		return netip.PrefixFrom(a.WithZone(""), 64).Masked()
+	}
+	return netip.Prefix{}
+}
+
+// resolvers are those of c that can be announced.
+func (c *Config) resolvers() (out []netip.Addr) {
+	for _, d := range c.DNS {
+		if d.Is6() && !d.Is4In6() {
+			out = append(out, d.WithZone(""))
+		}
+	}
+	return out
+}
+
+// names is the part of the search list of c that can be announced.
+func (c *Config) names() (out []string) {
+	for _, name := range c.Search {
+		if name = strings.TrimSuffix(name, "."); isName(name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// addLists adds resolvers and a search list to ra.
+func addLists(ra *ndp.RouterAdvertisement, servers []netip.Addr, names []string, lifetime time.Duration) {
+	addList(ra, servers, func(s []netip.Addr) ndp.Option {
+		return &ndp.RecursiveDNSServer{Lifetime: lifetime, Servers: s}
+	})
+	addList(ra, names, func(s []string) ndp.Option {
+		return &ndp.DNSSearchList{Lifetime: lifetime, DomainNames: s}
+	})
 }
 
 // addList adds items to ra, in as few options as it takes: one holds a limited number, and

@@ -47,7 +47,7 @@ const hopLimit = 255
 // allNodes is ff02::1.
 var allNodes = inet.Addr{0: 0xff, 1: 0x02, 15: 1}
 
-// Config is what a Router is told. It is read-only after New.
+// Config is what a Router is told.
 type Config struct {
 	MAC [6]byte // ours
 	// LinkLocal is our link-local address, the source of Router Advertisements. Without
@@ -109,15 +109,22 @@ var _ l3.Control = (*Router)(nil)
 
 // New makes a Router that sends through out. Call Timer once to start the advertisements.
 func New(cfg Config, out l3.Output) *Router {
-	r := &Router{cfg: cfg, out: out}
+	r := &Router{out: out}
+	r.configure(cfg)
+	r.adv.credit = solicitBurst
+	return r
+}
+
+// configure makes cfg what the Router is told.
+func (r *Router) configure(cfg Config) {
+	r.cfg, r.linkLocal, r.gateway = cfg, inet.Addr{}, inet.Addr{}
 	if cfg.LinkLocal.Is6() {
 		r.linkLocal = inet.FromNetip(cfg.LinkLocal)
 	}
 	if cfg.Gateway.Is6() {
 		r.gateway = inet.FromNetip(cfg.Gateway)
 	}
-	r.adv.init(&r.cfg)
-	return r
+	r.adv.configure(&r.cfg)
 }
 
 // Input handles p if it is a message of Neighbor Discovery and says whether it was one.

@@ -28,7 +28,7 @@ const (
 	clientPort = 68
 )
 
-// Config is what a Server gives out. It is read-only after New.
+// Config is what a Server gives out.
 type Config struct {
 	Ours  netip.Addr   // our IPv4 address: source of answers and server identifier
 	Guest netip.Prefix // the guest's IPv4 address and its prefix length
@@ -67,16 +67,20 @@ type Server struct {
 
 // New makes a Server that answers through out. Ours and Guest of cfg must be valid.
 func New(cfg Config, out l3.Output) *Server {
-	s := &Server{
-		ours:    inet.FromNetip(cfg.Ours),
-		guest:   inet.FromNetip(cfg.Guest.Addr()),
-		options: configure(&cfg),
-		sender:  service.NewSender(out),
-	}
+	s := &Server{sender: service.NewSender(out)}
+	s.Change(cfg)
+	return s
+}
+
+// Change makes cfg what the Server gives out from now on. A client learns of it when it asks
+// next: nobody can tell one that has not agreed on keys for that (RFC 3203). What asks for an
+// address that was right before is refused, and begins anew.
+func (s *Server) Change(cfg Config) {
+	s.ours, s.guest = inet.FromNetip(cfg.Ours), inet.FromNetip(cfg.Guest.Addr())
+	s.options = configure(&cfg)
 	s.subnet = s.guest
 	bits := binary.BigEndian.Uint32(s.guest[12:]) | uint32(1<<(32-cfg.Guest.Bits())-1)
 	binary.BigEndian.PutUint32(s.subnet[12:], bits)
-	return s
 }
 
 // Input handles p if it is a message to a DHCP server on this link, and says whether it was

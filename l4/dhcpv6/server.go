@@ -33,7 +33,7 @@ var (
 	allServers = inet.Addr{0: 0xff, 1: 0x05, 13: 1, 15: 3} // in the site
 )
 
-// Config is what a Server gives out. It is read-only after New.
+// Config is what a Server gives out.
 type Config struct {
 	MAC       [6]byte      // ours: the server's identifier is made of it
 	LinkLocal netip.Addr   // our link-local address, the source of answers
@@ -65,15 +65,18 @@ type Server struct {
 
 // New makes a Server that answers through out. LinkLocal of cfg must be valid.
 func New(cfg Config, out l3.Output) *Server {
-	s := &Server{
-		ours:    inet.FromNetip(cfg.LinkLocal),
-		options: configure(&cfg),
-		sender:  service.NewSender(out),
-	}
+	s := &Server{sender: service.NewSender(out)}
+	s.Change(cfg)
+	return s
+}
+
+// Change makes cfg what the Server gives out from now on. A client learns of it when it asks
+// next: nobody can tell one that has not agreed on keys for that (RFC 8415, section 20.4).
+func (s *Server) Change(cfg Config) {
+	s.ours, s.guest, s.options = inet.FromNetip(cfg.LinkLocal), inet.Addr{}, configure(&cfg)
 	if cfg.Guest.Is6() {
 		s.guest = inet.FromNetip(cfg.Guest)
 	}
-	return s
 }
 
 // Input handles p if it is a message to a DHCPv6 server on this link, and says whether it

@@ -124,6 +124,9 @@ func New(cfg Config) *Translator {
 	}
 }
 
+// SetOutbound changes how the guest's requests leave the host, those of new flows.
+func (t *Translator) SetOutbound(out4, out6 sock.Outbound) { t.cfg.Out4, t.cfg.Out6 = out4, out6 }
+
 // Check says why ping will not work, and the command that mends it; nil if it will.
 func Check() error { return sock.CheckPing() }
 

@@ -52,5 +52,6 @@ func (a *Addr) Endpoint() (e inet.Endpoint) {
 type Outbound struct {
 	Addr  inet.Addr // local address; zero: the routing tables choose
 	If    string    // interface; empty: any
+	Index uint32    // of the interface If; 0 if there is none
 	Scope uint32    // index of the interface that link-local addresses are meant on
 }

@@ -12,6 +12,7 @@ import (
 	"passt/l3/inet"
 	"passt/l4/flow"
 	"passt/l4/sock"
+	"passt/nat"
 )
 
 // The order of use has one list for each kind of flow, in the order of eviction.
@@ -124,6 +125,19 @@ func (t *Translator) remove(e *entry, why string) {
 // Reset ends all flows: the guest they belonged to is gone. Forwarded ports stay.
 func (t *Translator) Reset() {
 	t.flows.All(func(e *entry) { t.remove(e, "the guest has gone") })
+}
+
+// Redirect ends the flows to a name server that the rules now send elsewhere, so that the
+// next datagram goes there. Others are left where they are, whatever the rules say now.
+func (t *Translator) Redirect() {
+	t.flows.All(func(e *entry) {
+		if e.Val.flags&hostInitiated != 0 || !nat.IsDNS(l3.ProtoUDP, e.Key.Remote.Port) {
+			return
+		}
+		if to, ok := t.cfg.Rules.FromGuest(l3.ProtoUDP, e.Key.Guest, e.Key.Remote); !ok || to.Dst != e.Val.peer {
+			t.remove(e, "the name server is another one")
+		}
+	})
 }
 
 func (t *Translator) close(s *socketEntry) {

@@ -168,12 +168,12 @@ func (t *Translator) fromGuest(now int64) *entry {
 	e := t.begin(&r.key, s, to.Dst, 0, now)
 	t.Stats.FromGuest++
 	c := &e.Val
-	out, oif := &t.cfg.Out6, t.cfg.If6
+	out := &t.cfg.Out6
 	if to.Dst.Addr.Is4() {
-		out, oif = &t.cfg.Out4, t.cfg.If4
+		out = &t.cfg.Out4
 	}
 	if !to.Loopback {
-		c.local, c.oif = out.Addr, oif
+		c.local, c.oif = out.Addr, out.Index
 	}
 	c.scope = out.Scope
 	return e

@@ -52,7 +52,6 @@ type Config struct {
 	Wheel      *wheel.Wheel
 	Rules      Rules
 	Out4, Out6 sock.Outbound // how the guest's own datagrams leave the host
-	If4, If6   uint32        // indices of the interfaces that Out4 and Out6 name; 0: none
 	MTU        int           // of the guest's link, in bytes: 1280 at least
 	MaxFlows   int           // most flows at once
 	MaxSockets int           // most sockets at once, forwarded ports not counted
@@ -170,6 +169,9 @@ func New(cfg Config) *Translator {
 	t.over = make([]byte, t.batch*overLen) // not touched, and so not there, until needed
 	return t
 }
+
+// SetOutbound changes how the guest's own datagrams leave the host, those of new flows.
+func (t *Translator) SetOutbound(out4, out6 sock.Outbound) { t.cfg.Out4, t.cfg.Out6 = out4, out6 }
 
 // maxSocketsEver is what the table of sockets may hold, forwarded ports included: all
 // ports of both families.

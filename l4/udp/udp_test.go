@@ -61,8 +61,8 @@ func TestToHostDest(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, func(c *Config, _ *link.Caps) {
-				c.Out4, c.If4 = sock.Outbound{Addr: addr("192.0.2.9"), If: "x", Scope: 4}, 4
-				c.Out6, c.If6 = sock.Outbound{If: "x", Scope: 6}, 6
+				c.Out4 = sock.Outbound{Addr: addr("192.0.2.9"), If: "x", Index: 4, Scope: 4}
+				c.Out6 = sock.Outbound{If: "x", Index: 6, Scope: 6}
 			})
 			r.guestSends(c.src, c.dst, "q")
 			if len(r.host.sent) != 1 || r.host.sent[0].dest != c.want {

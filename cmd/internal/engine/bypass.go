@@ -18,7 +18,7 @@ type Inside interface {
 }
 
 // makeBypass makes what the worker needs to pass things by the link, in and out.
-func (w *worker) makeBypass(rules *nat.Rules, socks *sock.TCP) {
+func (w *worker) makeBypass(socks *sock.TCP) {
 	p := &w.e.p
 	if p.Inside == nil {
 		return
@@ -28,7 +28,7 @@ func (w *worker) makeBypass(rules *nat.Rules, socks *sock.TCP) {
 	obs := (*nat.Observed)(w.ip.Guest())
 	if !p.Options.NoTCP {
 		w.spliceTCP = splice.NewTCP(splice.Config{
-			Sockets: &splice.System{Guest: p.Inside, TCP: socks}, Poller: poller, Wheel: w.wheel, Rules: rules,
+			Sockets: &splice.System{Guest: p.Inside, TCP: socks}, Poller: poller, Wheel: w.wheel, Rules: w.rules,
 			Observed: obs, MaxConns: maxTCP / 3, Watch: w.watch, // of two descriptors each, and some for pipes
 		})
 	}
@@ -37,7 +37,7 @@ func (w *worker) makeBypass(rules *nat.Rules, socks *sock.TCP) {
 		p.Inside.Do(func() { u = splice.OpenUnreachables() })
 		s := seed()
 		w.spliceUDP = splice.NewUDP(splice.UDPConfig{
-			Sockets: splice.SystemUDP{UDP: sock.NewUDP(), Guest: p.Inside}, Poller: poller, Wheel: w.wheel, Rules: rules,
+			Sockets: splice.SystemUDP{UDP: sock.NewUDP(), Guest: p.Inside}, Poller: poller, Wheel: w.wheel, Rules: w.rules,
 			Observed: obs, MaxFlows: maxUDP / 2, Seed: [2]uint64(s[:2]), Unreachable: u.Send, Watch: w.watch,
 		})
 	}

@@ -29,7 +29,10 @@ func (e *Engine) Apply(rules []fwd.Forward) (warnings []string, err error) {
 func (e *Engine) EachForward(f func(fwd.Forward, []fwd.Listener)) { e.table.Each(f) }
 
 // Can implements control.Instance.
-func (e *Engine) Can() control.Abilities {
+func (e *Engine) Can() control.Abilities { return e.can }
+
+// abilities is what Can returns; a change of the host's network makes no difference to it.
+func (e *Engine) abilities() control.Abilities {
 	o, n := e.p.Options, e.p.Network
 	in := e.p.Inside != nil
 	return control.Abilities{

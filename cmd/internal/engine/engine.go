@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"passt/cmd/internal/conf"
+	"passt/cmd/internal/control"
 	"passt/cmd/internal/hostinfo"
 	"passt/l4/fwd"
 	"passt/l4/icmp"
@@ -24,7 +25,7 @@ import (
 // Params is what an Engine is made of.
 type Params struct {
 	Options *conf.Options
-	Network *hostinfo.Network
+	Network *hostinfo.Network // at the start; Follow changes it
 	// Devices are the queues of the guest's link, one for each worker. They are the
 	// engine's from New on, also if New fails.
 	Devices []link.Device
@@ -51,12 +52,14 @@ type Engine struct {
 	wake    int // eventfd that ends Run
 	stop    sync.Once
 	closed  chan struct{} // listening sockets are closed
+	can     control.Abilities
 }
 
 // New binds the forwarded ports and opens everything that a worker needs, so that the
 // process can give up its rights before Run.
 func New(p Params) (e *Engine, err error) {
 	e = &Engine{p: p, closed: make(chan struct{})}
+	e.can = e.abilities()
 	if e.wake, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("create an eventfd: %w", err)
 	}
@@ -135,16 +138,4 @@ func descriptors() uint64 {
 func limits() (tcp, udp, icmp int) {
 	n := descriptors()
 	return int(n / 2), int(n / 4), int(min(n/16, 1024))
-}
-
-// ifIndex is the index of the interface called name, 0 if there is none.
-func ifIndex(name string) uint32 {
-	if name == "" {
-		return 0
-	}
-	i, err := net.InterfaceByName(name)
-	if err != nil {
-		return 0
-	}
-	return uint32(i.Index)
 }

@@ -22,6 +22,7 @@ import (
 // world is an engine with a socket that guests connect to.
 type world struct {
 	*testing.T
+	e     *Engine
 	path  string
 	ended chan error
 }
@@ -49,6 +50,7 @@ func newWorld(t *testing.T, oneOff bool) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.e = e
 	go func() { w.ended <- e.Run() }()
 	t.Cleanup(func() {
 		e.Stop()

@@ -5,6 +5,7 @@ package engine
 import (
 	"net/netip"
 
+	"passt/cmd/internal/conf"
 	"passt/cmd/internal/hostinfo"
 	"passt/l3"
 	"passt/l3/inet"
@@ -14,19 +15,18 @@ import (
 
 // outbound says how sockets of one IP version leave the host.
 func outbound(f *hostinfo.Family) sock.Outbound {
-	return sock.Outbound{Addr: inet.FromNetip(f.OutAddr), If: f.OutIf, Scope: uint32(f.IfIndex)}
+	return sock.Outbound{Addr: inet.FromNetip(f.OutAddr), If: f.OutIf, Index: uint32(f.OutIdx), Scope: uint32(f.IfIndex)}
 }
 
 // natConfig is the configuration of the decisions about addresses.
-func natConfig(p *Params) nat.Config {
-	return nat.Config{
-		V4: natFamily(p, 0, &p.Network.V4), V6: natFamily(p, 1, &p.Network.V6), SpliceToLoopback: toLoopback(p.Options),
-	}
+func natConfig(o *conf.Options, n *hostinfo.Network, told *past) nat.Config {
+	c := nat.Config{V4: natFamily(o, 0, &n.V4), V6: natFamily(o, 1, &n.V6), SpliceToLoopback: toLoopback(o)}
+	c.V4.DNSPast, c.V6.DNSPast = told[0].resolvers, told[1].resolvers
+	return c
 }
 
 // natFamily is the part for one IP version, 0 for IPv4 and 1 for IPv6.
-func natFamily(p *Params, v int, f *hostinfo.Family) nat.Family {
-	o := p.Options
+func natFamily(o *conf.Options, v int, f *hostinfo.Family) nat.Family {
 	c := nat.Family{
 		Enabled:      f.Enabled,
 		Guest:        inet.FromNetip(f.Addr.Addr()),

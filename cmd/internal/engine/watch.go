@@ -13,8 +13,6 @@ import (
 
 	"passt/cmd/internal/control"
 	"passt/cmd/internal/logx"
-	"passt/l4/dhcp"
-	"passt/l4/dhcpv6"
 	"passt/l4/flow"
 )
 
@@ -35,11 +33,11 @@ func (w *worker) counted() []counted {
 		out = append(out, counted{"ndp", &w.ndp.Stats})
 	}
 	out = append(out, counted{"mux", &w.mux.Stats})
-	if s, ok := w.mux.DHCP.(*dhcp.Server); ok {
-		out = append(out, counted{"dhcp", &s.Stats})
+	if w.dhcp != nil {
+		out = append(out, counted{"dhcp", &w.dhcp.Stats})
 	}
-	if s, ok := w.mux.DHCPv6.(*dhcpv6.Server); ok {
-		out = append(out, counted{"dhcpv6", &s.Stats})
+	if w.dhcpv6 != nil {
+		out = append(out, counted{"dhcpv6", &w.dhcpv6.Stats})
 	}
 	if w.tcp != nil {
 		out = append(out, counted{"tcp", &w.tcp.Stats})

@@ -21,6 +21,8 @@ import (
 	"passt/l3/inet"
 	"passt/l3/ndp"
 	"passt/l4"
+	"passt/l4/dhcp"
+	"passt/l4/dhcpv6"
 	"passt/l4/flow"
 	"passt/l4/fwd"
 	"passt/l4/icmp"
@@ -52,7 +54,14 @@ type worker struct {
 	udp     *udp.Translator
 	icmp    *icmp.Translator
 	ndp     *ndp.Router
+	dhcp    *dhcp.Server // nil if there never was one
+	dhcpv6  *dhcpv6.Server
 	ports   *fwd.Ports
+	rules   *rules
+	socks   *sock.TCP
+	past    past
+
+	ndpTimer int64 // when the last entry of the wheel for ndp is due
 
 	spliceTCP *splice.TCP
 	spliceUDP *splice.UDP
@@ -75,7 +84,7 @@ type flusher interface{ Flush() error }
 
 // newWorker puts the layers on dev.
 func newWorker(e *Engine, dev link.Device, socks *sock.TCP, out4, out6 sock.Outbound) (*worker, error) {
-	w := &worker{e: e, dev: dev, start: time.Now().Add(-time.Second), udpPorts: make(map[int]sock.Ref)}
+	w := &worker{e: e, dev: dev, socks: socks, start: time.Now().Add(-time.Second), udpPorts: make(map[int]sock.Ref)}
 	w.flusher, _ = dev.(flusher)
 	var err error
 	if w.epoll, err = sys.NewWaiter(eventBatch); err != nil {
@@ -117,41 +126,41 @@ func (w *worker) layers() {
 func (w *worker) isGuest(a *inet.Addr) bool {
 	g, n := w.ip.Guest(), w.e.p.Network
 	return *a == g.V4 || *a == g.V6 || *a == g.LinkLocal ||
-		*a == inet.FromNetip(n.V4.Addr.Addr()) || *a == inet.FromNetip(n.V6.Addr.Addr())
+		*a == inet.FromNetip(n.V4.Addr.Addr()) || *a == inet.FromNetip(n.V6.Addr.Addr()) || w.past.isGuest(a)
 }
 
 // translators makes the translators that are on.
 func (w *worker) translators(socks *sock.TCP, out4, out6 sock.Outbound) {
 	o, n := w.e.p.Options, w.e.p.Network
-	rules := nat.New(natConfig(&w.e.p))
+	w.rules = &rules{nat.New(natConfig(o, n, &w.past))}
 	poller := sock.Epoll{Epoll: w.epoll.Epoll}
 	maxTCP, maxUDP, maxICMP := limits()
 	s := seed()
 	w.watch = w.watcher()
 	if !o.NoTCP {
 		w.tcp = tcp.New(tcp.Config{
-			Net: w.ip, Sockets: socks, Poller: poller, Wheel: w.wheel, Rules: rules,
+			Net: w.ip, Sockets: socks, Poller: poller, Wheel: w.wheel, Rules: w.rules,
 			MTU: n.MTU, MaxConns: maxTCP, Seed: s, Watch: w.watch,
 		})
 		w.tcp.StartSweep(w.now())
 		w.mux.TCP = w.tcp
 	}
-	w.makeBypass(rules, socks)
+	w.makeBypass(socks)
 	if !o.NoUDP {
 		var local func(*udp.Listener, []sock.Datagram, int64)
 		if w.bypassed() {
 			local = w.localDatagrams
 		}
 		w.udp = udp.New(udp.Config{
-			Net: w.ip, Sockets: sock.NewUDP(), Poller: poller, Wheel: w.wheel, Rules: rules,
-			Out4: out4, Out6: out6, If4: ifIndex(out4.If), If6: ifIndex(out6.If),
+			Net: w.ip, Sockets: sock.NewUDP(), Poller: poller, Wheel: w.wheel, Rules: w.rules,
+			Out4: out4, Out6: out6,
 			MTU: n.MTU, MaxFlows: 2 * maxUDP, MaxSockets: maxUDP, Seed: [2]uint64(s[:2]), Local: local, Watch: w.watch,
 		})
 		w.mux.UDP = w.udp
 	}
 	if !o.NoICMP {
 		w.icmp = icmp.New(icmp.Config{
-			Net: w.ip, Sockets: sock.NewPing(), Poller: poller, Wheel: w.wheel, Rules: rules,
+			Net: w.ip, Sockets: sock.NewPing(), Poller: poller, Wheel: w.wheel, Rules: w.rules,
 			Out4: out4, Out6: out6, MTU: n.MTU, MaxFlows: maxICMP, Seed: [2]uint64(s[:2]), Watch: w.watch,
 		})
 		w.mux.ICMP = w.icmp
@@ -287,13 +296,6 @@ func (w *worker) linkWritable() {
 	}
 	if w.tcp != nil {
 		w.tcp.LinkWritable()
-	}
-}
-
-// advertise lets the router speak, and sets its timer.
-func (w *worker) advertise(now int64) {
-	if next := w.ndp.Timer(now); next != 0 {
-		w.wheel.Add(uint64(sock.MakeRef(sock.KindNDP, 0, 0)), next)
 	}
 }
 

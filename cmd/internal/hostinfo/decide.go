@@ -41,20 +41,22 @@ func Resolve(o *conf.Options) (n *Network, warnings []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return decide(f, o)
+	return decide(f, o, nil)
 }
 
 // decision is the state of one call of decide.
 type decision struct {
 	*facts
 	o        *conf.Options
+	prev     *Network // what the guest has, if it is there already; else nil
 	n        *Network
 	warnings []string
 }
 
-// decide is Resolve without the system: the same facts and options, the same outcome.
-func decide(f *facts, o *conf.Options) (*Network, []string, error) {
-	d := &decision{facts: f, o: o, n: &Network{}, warnings: f.problems}
+// decide is Resolve, or Again if prev is given, without the system: the same facts and
+// options, the same outcome.
+func decide(f *facts, o *conf.Options, prev *Network) (*Network, []string, error) {
+	d := &decision{facts: f, o: o, prev: prev, n: &Network{}, warnings: f.problems}
 	if err := d.checkNames(); err != nil {
 		return nil, nil, err
 	}
@@ -63,6 +65,7 @@ func decide(f *facts, o *conf.Options) (*Network, []string, error) {
 			d.family(fam, fa)
 		}
 	}
+	d.keepLost()
 	d.warnLocal()
 	d.device()
 	d.resolvers()
@@ -95,6 +98,9 @@ func (d *decision) checkNames() error {
 // enabled applies -4 and -6, and leaves IPv6 out where the kernel has it switched off: a
 // reason for a warning only to those who asked for IPv6.
 func (d *decision) enabled(fam int) bool {
+	if d.prev != nil {
+		return d.prev.families()[fam].Enabled
+	}
 	if fam == v4 {
 		return !d.o.IPv6Only
 	}
@@ -122,6 +128,9 @@ func (d *decision) family(fam int, fa *Family) {
 	// decides for each destination, so that hosts behind its other interfaces (VPNs,
 	// bridges) can be reached too, and a change of the default route needs no restart.
 	fa.OutIf, fa.OutAddr = d.o.OutIf[fam], d.o.OutAddr[fam]
+	if l := d.linkByName(fa.OutIf); l != nil {
+		fa.OutIdx = l.index
+	}
 	if fa.OutAddr.IsValid() && !d.hostHas(fam, fa.OutAddr) {
 		d.warnf("--outbound %s: the host has no such address; connections fail until it has", fa.OutAddr)
 	}
@@ -184,6 +193,10 @@ func (d *decision) warnLocal() {
 // device decides on what both IP versions share.
 func (d *decision) device() {
 	n, o := d.n, d.o
+	if p := d.prev; p != nil {
+		n.MTU, n.AnnounceMTU, n.IfName, n.MAC = p.MTU, p.AnnounceMTU, p.IfName, p.MAC
+		return
+	}
 	n.MTU, n.AnnounceMTU = defaultMTU, o.MTU != 0
 	if o.MTU > 0 {
 		n.MTU = o.MTU

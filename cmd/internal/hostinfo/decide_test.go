@@ -129,7 +129,7 @@ func TestDecide(t *testing.T) {
 		{"-o on the host", two(), opts{func(o *conf.Options) { o.OutAddr[v4] = netip.MustParseAddr("10.0.0.2") }}, homeV4, homeV6, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			n, warnings, err := decide(tc.host.f, options(tc.opts...))
+			n, warnings, err := decide(tc.host.f, options(tc.opts...), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -161,7 +161,7 @@ func TestDecideBadNames(t *testing.T) {
 		"--outbound-if6": {out6Opt("x"), newHost(), "--outbound-if6 x: no such interface; there are none but loopback"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, _, err := decide(tc.host.f, options(tc.set)); err == nil || err.Error() != tc.want {
+			if _, _, err := decide(tc.host.f, options(tc.set), nil); err == nil || err.Error() != tc.want {
 				t.Errorf("got %v, want %s", err, tc.want)
 			}
 		})
@@ -193,7 +193,7 @@ func TestDecideDevice(t *testing.T) {
 			if tc.set != nil {
 				tc.set(o)
 			}
-			n, _, err := decide(tc.host.f, o)
+			n, _, err := decide(tc.host.f, o, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -205,7 +205,7 @@ func TestDecideDevice(t *testing.T) {
 }
 
 func TestDecideOutbound(t *testing.T) {
-	n, _, err := decide(two().f, options(out4Opt("eth1")))
+	n, _, err := decide(two().f, options(out4Opt("eth1")), nil)
 	if err != nil || n.V4.OutIf != "eth1" || n.V6.OutIf != "" {
 		t.Errorf("only as given: %q %q, error %v", n.V4.OutIf, n.V6.OutIf, err)
 	}
@@ -215,7 +215,7 @@ func TestDecideOutbound(t *testing.T) {
 }
 
 func TestDecideSameMAC(t *testing.T) {
-	_, warnings, err := decide(home().f, options(func(o *conf.Options) { o.NsMAC = net.HardwareAddr{2, 0, 0, 0, 0, 2} }))
+	_, warnings, err := decide(home().f, options(func(o *conf.Options) { o.NsMAC = net.HardwareAddr{2, 0, 0, 0, 0, 2} }), nil)
 	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "--ns-mac-addr") {
 		t.Errorf("%q, %v", warnings, err)
 	}
@@ -259,7 +259,7 @@ func TestDecideResolvers(t *testing.T) {
 			if tc.set != nil {
 				tc.set(o)
 			}
-			n, _, err := decide(home().resolv(tc.resolv).f, o)
+			n, _, err := decide(home().resolv(tc.resolv).f, o, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -284,7 +284,7 @@ func TestBlockLen(t *testing.T) {
 // TestJSON: later stages of the process get the Network in this form.
 func TestJSON(t *testing.T) {
 	for name, h := range map[string]host{"home": home().resolv("nameserver fe80::1%eth0\n"), "local": newHost(), "IPv4": home().noIPv6()} {
-		n, _, err := decide(h.f, options())
+		n, _, err := decide(h.f, options(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -59,7 +59,7 @@ func TestDescribe(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			o := options(tc.set)
-			n, _, err := decide(tc.host.f, o)
+			n, _, err := decide(tc.host.f, o, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +77,7 @@ type brokenWriter struct{}
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("closed") }
 
 func TestDescribeToNowhere(t *testing.T) {
-	n, _, err := decide(home().f, options())
+	n, _, err := decide(home().f, options(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,10 @@ import (
 // resolvers sets DNS and DNSHost of both IP versions, and the search list.
 func (d *decision) resolvers() {
 	o := d.o
+	if d.prev != nil && len(d.resolv.Nameservers) == 0 {
+		d.keepResolvers()
+		return
+	}
 	switch {
 	case o.SearchNone:
 	case len(o.Search) > 0:

@@ -67,7 +67,7 @@ type hop struct {
 const (
 	procIfInet6 = "/proc/net/if_inet6"
 	procDisable = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
-	resolvPath  = "/etc/resolv.conf"
+	ResolvPath  = "/etc/resolv.conf"
 )
 
 // gather asks the kernel of the calling thread's network namespace, and reads resolv.conf.
@@ -151,7 +151,7 @@ func ipv6Disabled() bool {
 }
 
 func (f *facts) readResolvConf() {
-	file, err := os.Open(resolvPath)
+	file, err := os.Open(ResolvPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}

@@ -12,8 +12,8 @@ const (
 )
 
 // Network is what the guest gets: the outcome of the command line and of what the host
-// has. It is written once, by Resolve, and read-only after that; it travels to later
-// stages of the process as JSON.
+// has. It is written once, by Resolve or Again, and read-only after that; it travels to
+// other stages of the process as JSON.
 type Network struct {
 	V4, V6 Family
 	IfName string           // name of the interface in the namespace
@@ -46,6 +46,7 @@ type Family struct {
 	OurAddr netip.Addr
 
 	OutIf   string     // bind outbound sockets to this host interface; empty: to none
+	OutIdx  int        // its index; 0 if there is none
 	OutAddr netip.Addr // bind outbound sockets to this address; invalid: to none
 
 	DNS     []netip.Addr // resolvers to give to the guest, as the guest reaches them; no zones
