@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -63,7 +65,7 @@ func (d *daemon) leaves(end func(), ports ...int) {
 }
 
 // theDaemon finds the process of the one pasta that runs, which was started without a file
-// for its ID.
+// for its ID: the one that has no other above it.
 func theDaemon(t *testing.T, said result) *daemon {
 	t.Helper()
 	links, err := filepath.Glob("/proc/[0-9]*/exe")
@@ -74,7 +76,7 @@ func theDaemon(t *testing.T, said result) *daemon {
 	for _, l := range links {
 		d := &daemon{t: t, said: said}
 		d.pid, _ = strconv.Atoi(filepath.Base(filepath.Dir(l)))
-		if d.alive() {
+		if d.alive() && !(&daemon{pid: parentOf(d.pid)}).alive() {
 			t.Cleanup(func() { unix.Kill(d.pid, unix.SIGKILL) })
 			found = append(found, d)
 		}
@@ -83,6 +85,20 @@ func theDaemon(t *testing.T, said result) *daemon {
 		t.Fatalf("%d processes of pasta are there, want 1", len(found))
 	}
 	return found[0]
+}
+
+// parentOf returns the parent of a process, 0 if that can't be told.
+func parentOf(pid int) int {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	n, err := strconv.Atoi(f[1])
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func TestPodman(t *testing.T) {

@@ -20,6 +20,13 @@ off, it is shown as the gateway all the same.`)
 	p.tagged("source is the "+guest+"'s own address", "Shown as the address of --map-guest-addr or, if there is none, as above.")
 	p.tagged("destination", `The address that the `+guest+` was last seen to send from or, before it has sent anything, the one that it was given;
 for an IPv6 link-local source, the link-local one.`)
+	p.subsection("Changes of the host's network")
+	p.text(`If the host gets another address, gateway, route or name server, or gets a network only after the start, what the
+` + guest + ` is given follows within a second or two, except for what options say. Router advertisements announce the new prefix and name
+servers at once, and the old ones as not to be used for anything new. DHCP and DHCPv6 give the new ones to whoever asks next. Until
+then, and if it never does, the ` + guest + ` works with what it has: its old address is translated, and a name server that it was
+told of before leads to the present one. Connections go on. If the host loses its network, what it had is kept until there is
+another.`)
 	p.subsection("Ports below 1024")
 	p.text(`A user may not bind ports below 1024 of the host by default. The way to allow it is to lower the limit to the lowest port that
 is needed, as root:`)
@@ -41,10 +48,11 @@ passt flows --json`)
 are printed; or it is refused with the reason, exit status 1, and nothing has changed. Connections and the sockets of other rules go on
 undisturbed.`)
 	p.text(`Each instance has a socket for this in the folder passt of XDG_RUNTIME_DIR or, where there is none, in /tmp/passt-UID. Its name is the
-number of the process, and it is accessible to the user only.`)
+number of the process, and it is accessible to the user only. It is removed at the end.`)
 	p.subsection("Isolation")
 	p.text(`The process that handles packets has user, mount, PID, IPC and UTS namespaces of its own, an empty root file system that can't be
-written to, and no capabilities. Files are opened before that.`)
+written to, and no capabilities. Files are opened before that. The process that was started, or in the background another one
+in its place, stays to follow the host's network and to clean up; it has no capabilities and nothing to do with packets.`)
 	p.section("Limitations")
 	p.text(`Of the IP protocols, TCP, UDP, and echo by ICMP and ICMPv6 pass. Multicast groups of the host's network can't be joined from
 inside. Selective acknowledgements and timestamps of TCP are not used between the ` + guest + ` and the program; towards the network the

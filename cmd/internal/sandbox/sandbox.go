@@ -76,6 +76,39 @@ func Enter(c Config) error {
 	return nil
 }
 
+// Settle is for a process that stays outside of any sandbox, and has little to do: it becomes
+// not dumpable, no execve gives it any privileges, and of its capabilities, only those of
+// keep stay.
+func Settle(keep []int) error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("make the process not dumpable: %w", err)
+	}
+	if err := sys.PrctlAll(unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
+		return fmt.Errorf("give up new privileges: %w", err)
+	}
+	have, err := permitted()
+	if err != nil {
+		return fmt.Errorf("look at the capabilities: %w", err)
+	}
+	if err := sys.SetCaps(have & set(keep)); err != nil {
+		return fmt.Errorf("drop capabilities: %w", err)
+	}
+	return nil
+}
+
+// Has says whether this process has a capability, of those that count in its own user namespace.
+func Has(c int) bool {
+	have, err := permitted()
+	return err == nil && have&(1<<c) != 0
+}
+
+func permitted() (uint64, error) {
+	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var d [2]unix.CapUserData
+	err := unix.Capget(&h, &d[0])
+	return uint64(d[0].Permitted) | uint64(d[1].Permitted)<<32, err
+}
+
 func set(caps []int) (s uint64) {
 	for _, c := range caps {
 		s |= 1 << c

@@ -21,6 +21,7 @@ import (
 type config struct {
 	Options conf.Options
 	Network hostinfo.Network
+	Before  *hostinfo.Network `json:",omitempty"` // what the namespace to be updated has
 	Command command
 	Words   []string  // the user's command line, by which others find the process
 	Start   time.Time // when the start stage began; origin of the log's times
@@ -57,7 +58,7 @@ func (c *config) descriptors() []*int {
 // joins says whether the guest is a namespace that exists.
 func (c *config) joins() bool { return c.Options.PID != 0 || c.Options.NetNS != "" }
 
-// background says whether the first process leaves the translator alone once all is ready.
+// background says whether the first process ends once all is ready.
 func (c *config) background() bool {
 	return !c.Options.Foreground && (c.Options.Mode == conf.ModePasst || c.joins())
 }

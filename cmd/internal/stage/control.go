@@ -1,9 +1,9 @@
 package stage
 
 // The control sockets: the start stage makes them, while there is a file system and a user
-// to make them for, and the translator serves them. They are removed by the start stage if it
-// is there at the end; in the background nobody is who could, so the next instance replaces
-// or removes what is left.
+// to make them for, and the translator serves them. The start stage removes them at the end.
+// If it can't, being killed or another user by then, the next instance replaces or removes
+// what is left.
 
 import (
 	"fmt"
@@ -34,16 +34,6 @@ func (s *starter) openControls() (err error) {
 		s.controls.conf = p
 	}
 	return nil
-}
-
-// rename makes the number in the name of our own socket that of the process that stays.
-func (c *controls) rename(pid int) {
-	if c.own == "" {
-		return
-	}
-	if to := control.Path(filepath.Dir(c.own), pid); to != c.own && unix.Rename(c.own, to) == nil {
-		c.own = to
-	}
 }
 
 // remove removes the sockets.

@@ -39,8 +39,7 @@ func TestControls(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.c.Start = time.Unix(5, 0).UTC()
-	s.controls.rename(unix.Getpid() + 1)
-	if want := control.Path(filepath.Join(dir, "passt"), unix.Getpid()+1); s.controls.own != want {
+	if want := control.Path(filepath.Join(dir, "passt"), unix.Getpid()); s.controls.own != want {
 		t.Errorf("path %s, want %s", s.controls.own, want)
 	}
 	tr := &translator{c: &s.c, log: s.log}

@@ -14,6 +14,8 @@ import (
 
 // The value of argv[0] in the later stages, which is also what ps shows.
 const (
+	argSupervisor = "pasta: supervisor"
+	argUpdate     = "pasta: update"
 	argTranslator = "pasta: translator"
 	argNamespace  = "pasta: namespace"
 	argGuest      = "passt: translator"
@@ -32,6 +34,10 @@ const (
 func Dispatch() {
 	var run func(*config, int) int
 	switch os.Args[0] {
+	case argSupervisor:
+		run = superviseInBackground
+	case argUpdate:
+		run = update
 	case argTranslator:
 		run = translate
 	case argNamespace:

@@ -6,7 +6,8 @@
 // can't move into a new user or PID namespace later:
 //
 //	start       what the user started. Looks at the host, opens the host's files, starts
-//	            the translator, passes on signals, and exits with the command's status.
+//	            the translator, passes on signals, follows the host's network, and exits
+//	            with the command's status.
 //	translator  in a user, mount, IPC, UTS and PID namespace of its own, but in the host's
 //	            network namespace. Starts the namespace stage, gets the tap from it, builds
 //	            the engine, closes its sandbox and runs the engine.
@@ -24,13 +25,20 @@
 // engine on it. There is no command, and the end of the one guest, where there is to be only
 // one, is the end of the program.
 //
-// Other than with a command or --foreground, the start stage goes once all is ready, which
-// it hears from the translator: it writes the pid file, tells the translator to stay, and
-// exits with 0. Before, whatever ends either of them ends both, and the start stage says why.
+// Other than with a command or --foreground, the start stage is not what the user started:
+// that executes the program again, in a session of its own, and waits. Once all is ready, which
+// the start stage hears from the translator, it writes the pid file, lets go of the
+// caller's descriptors, has the translator do so, and tells the first process, which exits
+// with 0. Before, whatever ends one of them ends all, and the start stage says why.
 //
-// As root, the translator and a command run as nobody, or as --runas says: by the ID map of
-// the new user namespace, by a change of IDs before joining one, or, where there is no user
-// namespace to be in, by one before the engine is built.
+// When the host's network has changed, the start stage tells the translator what the guest
+// gets now. With --config-net, the namespace is changed too, by a stage of its own that ends
+// with that.
+//
+// As root, all of them run as nobody, or as --runas says: the start stage changes before it
+// creates a user namespace, or once all is ready; the others by the ID map of that namespace,
+// by a change of IDs before joining one, or, where there is no user namespace to be in, by
+// one before the engine is built.
 //
 // A stage is recognised by its argv[0], which holds a space, as no file of this program
 // does. Configuration travels as JSON in a sealed memfd, which is never inherited by the

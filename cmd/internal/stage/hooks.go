@@ -13,6 +13,7 @@ import (
 	"passt/cmd/internal/control"
 	"passt/cmd/internal/engine"
 	"passt/cmd/internal/hostinfo"
+	"passt/cmd/internal/hostwatch"
 	"passt/cmd/internal/inside"
 	"passt/cmd/internal/logx"
 	"passt/cmd/internal/netns"
@@ -55,6 +56,9 @@ var steps = struct {
 	mac       func(ifname string) (net.HardwareAddr, error)
 	newEngine func(engineParams) (runner, error)
 	control   func(pid int) (path string, fd int, err error)
+	watch     func(*slog.Logger) *hostwatch.Watch
+	again     func(prev *hostinfo.Network, o *conf.Options) (*hostinfo.Network, error)
+	update    func(old, now *hostinfo.Network, ifname string, o *conf.Options) ([]string, error)
 }{
 	resolve:   hostinfo.Resolve,
 	describe:  (*hostinfo.Network).Describe,
@@ -63,6 +67,9 @@ var steps = struct {
 	mac:       netns.MAC,
 	newEngine: newEngine,
 	control:   control.Listen,
+	watch:     watchHost,
+	again:     hostinfo.Again,
+	update:    netns.Update,
 }
 
 // newEngine makes the devices and the engine on top of them.

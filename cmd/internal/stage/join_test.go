@@ -72,11 +72,30 @@ func background(t *testing.T, r *run, pidFile string) int {
 		t.Fatalf("pid file: %q", b)
 	}
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil || !strings.HasPrefix(string(cmdline), argTranslator) {
-		t.Fatalf("process %d of the pid file: %q, %v", pid, cmdline, err)
-	}
 	t.Cleanup(func() { _ = unix.Kill(pid, unix.SIGKILL) })
+	if err != nil || !strings.HasPrefix(string(cmdline), argSupervisor) {
+		t.Fatalf("process %d of the pid file: %.100q, %v", pid, cmdline, err)
+	}
 	return pid
+}
+
+// child is the only child of the process pid.
+func child(t *testing.T, pid int) int {
+	t.Helper()
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	var all []string
+	for _, f := range threads {
+		b, _ := os.ReadFile(f)
+		all = append(all, strings.Fields(string(b))...)
+	}
+	if len(all) != 1 {
+		t.Fatalf("process %d has the children %v, want one", pid, all)
+	}
+	n, err := strconv.Atoi(all[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // goneWithin says whether the process ends within d; nobody may have reaped it.
@@ -144,26 +163,49 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-// checkBackground looks at a process in the background from outside.
+// checkBackground looks at the processes in the background from outside; pid is the start stage's.
 func checkBackground(t *testing.T, pid int, nobody bool) {
 	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	translator := child(t, pid)
 	uid := os.Getuid()
 	if nobody {
 		uid = 65534
 	}
-	for _, want := range []string{
-		fmt.Sprintf("\nUid:\t%d\t%d\t%d\t%d\n", uid, uid, uid, uid),
-		fmt.Sprintf("\nNSpid:\t%d\t1\n", pid), // a PID namespace of its own
-		fmt.Sprintf("\nNSsid:\t%d\t1\n", pid), // and a session
-		"\nNoNewPrivs:\t1\n",
-		"\nCapEff:\t0000000000000400\n",
+	user := fmt.Sprintf("\nUid:\t%d\t%d\t%d\t%d\n", uid, uid, uid, uid)
+	for _, p := range []struct {
+		pid  int
+		want []string // in its status
+	}{
+		{pid, []string{user, fmt.Sprintf("\nNSsid:\t%d\n", pid), "\nNoNewPrivs:\t1\n", "\nCapPrm:\t0000000000000000\n"}},
+		{translator, []string{
+			user,
+			fmt.Sprintf("\nNSpid:\t%d\t1\n", translator), // a PID namespace of its own
+			fmt.Sprintf("\nNSsid:\t%d\t1\n", translator), // and a session
+			"\nNoNewPrivs:\t1\n",
+			"\nCapEff:\t0000000000000400\n",
+		}},
 	} {
-		if !strings.Contains(string(b), want) {
-			t.Errorf("status of the process: no %q in\n%s", want, b)
+		// The first process goes when all is ready, and this one gives up what it does not need then.
+		var b []byte
+		var lacks string
+		for range 100 {
+			var err error
+			if b, err = os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid)); err != nil {
+				t.Fatal(err)
+			}
+			lacks = ""
+			for _, w := range p.want {
+				if !strings.Contains(string(b), w) {
+					lacks = w
+				}
+			}
+			if lacks == "" {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		if lacks != "" {
+			t.Errorf("status of process %d: no %q in\n%s", p.pid, lacks, b)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 
 	"passt/cmd/internal/conf"
 	"passt/cmd/internal/hostinfo"
+	"passt/cmd/internal/hostwatch"
 )
 
 // asPasta is the first argument of the test binary when it is to be the program; the
@@ -47,6 +49,7 @@ func TestMain(m *testing.M) {
 	steps.describe = func(*hostinfo.Network, io.Writer, *conf.Options) {}
 	steps.configure = stubConfigure
 	steps.newEngine = stubNew
+	steps.watch = func(*slog.Logger) *hostwatch.Watch { return nil }
 	steps.control = func(int) (string, int, error) { return "", -1, errStub } // nothing is to be left in the user's folder
 	Dispatch()
 	if len(os.Args) > 2 && os.Args[1] == asPasta {

@@ -41,7 +41,7 @@ func openLink(o *conf.Options) (g guestLink, err error) {
 	case o.VSock != nil:
 		return g, nil // the translator listens: a library does it, in its own process
 	case o.Socket != "":
-		g.path = o.Socket
+		g.path = absolute(o.Socket) // which is to be found at the end, too
 		g.fd, err = stream.Listen(g.path)
 		return g, err
 	}
@@ -97,6 +97,14 @@ func (g *guestLink) describe(w io.Writer, o *conf.Options) {
 	_, _ = io.WriteString(w, b.String())
 }
 
+// passedOn is called when the translator has what it needs. A listening socket stays open here.
+func (g *guestLink) passedOn() {
+	if g.path == "" && g.fd >= 0 {
+		unix.Close(g.fd)
+		g.fd = -1
+	}
+}
+
 // remove removes the socket. Its listening descriptor is open until then, so that nobody
 // takes the path over before.
 func (g *guestLink) remove() {
@@ -112,13 +120,14 @@ func (g *guestLink) remove() {
 // serveGuest is the translator stage for a virtual machine. It returns the exit status.
 func serveGuest(c *config, start int) int {
 	nameProcess("passt-net")
-	t := &translator{c: c, log: c.logger(), start: start, ended: make(chan error, 1)}
+	t := newTranslator(c, start)
 	stop := t.stopRequests()
 	var err error
 	if t.engine, err = t.setUpGuest(); err != nil {
 		return t.fail(err)
 	}
 	go func() { t.ended <- t.engine.Run() }()
+	go t.followHost()
 	if err := send(start, message{Kind: kindReady}); err != nil {
 		t.log.Debug("report that all is ready", "error", err) // the stop request comes
 	}

@@ -15,7 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"passt/cmd/internal/conf"
+	"passt/cmd/internal/hostwatch"
 	"passt/cmd/internal/logx"
+	"passt/cmd/internal/sandbox"
 )
 
 // killAfter is how long the translator has, once asked to stop, before it is killed: its
@@ -28,21 +30,11 @@ const killAfter = stopGrace + time.Second
 // ready and the rest goes on in the background; and 1 for any other failure. Whatever fails
 // is printed here, to standard error.
 func Run(o *conf.Options) int {
-	s := &starter{c: newConfig(o), link: guestLink{fd: -1}, userNS: -1}
-	s.log = s.c.logger()
-	code, err := s.run()
-	if !s.detached {
-		s.link.remove()
-		s.controls.remove()
+	c := newConfig(o)
+	if c.background() {
+		return launchSupervisor(&c)
 	}
-	for _, f := range s.files {
-		f.undo()
-	}
-	if err != nil {
-		s.log.Error(err.Error())
-		return statusOf(err)
-	}
-	return code
+	return newStarter(c, -1).main()
 }
 
 // starter is the start stage.
@@ -54,9 +46,31 @@ type starter struct {
 	pid   *hostFile // --pid; nil if none
 
 	controls controls
+	watch    *hostwatch.Watch // of the host's network; nil if there is none
 
-	userNS   int  // to join before the network namespace; -1 if there is none
-	detached bool // the translator goes on without us
+	userNS int  // to join before the network namespace; -1 if there is none
+	front  int  // socket to the first process, which waits for all to be ready; -1 if that is us
+	isUp   bool // all is ready
+}
+
+func newStarter(c config, front int) *starter {
+	return &starter{c: c, log: c.logger(), link: guestLink{fd: -1}, userNS: -1, front: front}
+}
+
+// main is the start stage from its beginning to its end.
+func (s *starter) main() int {
+	reveal()
+	code, err := s.run()
+	s.link.remove()
+	s.controls.remove()
+	for _, f := range s.files {
+		f.undo()
+	}
+	if err != nil {
+		s.log.Error(err.Error())
+		return statusOf(err)
+	}
+	return code
 }
 
 func (s *starter) run() (int, error) {
@@ -106,6 +120,7 @@ func (s *starter) prepare() (err error) {
 	if err != nil {
 		return err
 	}
+	s.watch = steps.watch(s.log) // before the first look
 	n, warnings, err := steps.resolve(o)
 	for _, w := range warnings {
 		s.log.Warn(w)
@@ -189,9 +204,12 @@ func (s *starter) launchTranslator() (pid, sock int, err error) {
 	defer unix.Close(theirs)
 	d := s.c
 	d.RunAs.Change = false // being started in another user namespace does it
-	arg, start, explain := argTranslator, s.inNew(), explainNew
-	switch {
-	case s.c.joins():
+	arg, explain := argTranslator, explainNew
+	if s.c.Options.Mode == conf.ModePasst {
+		arg = argGuest
+	}
+	var start spawner
+	if s.c.joins() {
 		if d.NS, err = s.launchInTarget(); err != nil {
 			return 0, -1, err
 		}
@@ -199,8 +217,8 @@ func (s *starter) launchTranslator() (pid, sock int, err error) {
 		start, explain = s.inTarget(), explainJoin
 		d.Target.FD = -1 // it comes with the tap
 		d.RunAs.Change = s.c.RunAs.Change && s.userNS < 0
-	case s.c.Options.Mode == conf.ModePasst:
-		arg = argGuest
+	} else if start, err = s.inNew(); err != nil {
+		return 0, -1, err
 	}
 	pid, err = launch(arg, &d, theirs, start)
 	if err != nil {
@@ -211,66 +229,82 @@ func (s *starter) launchTranslator() (pid, sock int, err error) {
 		unix.Close(s.c.Pcap)
 	}
 	s.c.Target.Close()
+	s.link.passedOn()
 	return pid, sock, nil
 }
 
 // inNew is the spawner of a translator in a user namespace of its own, in which it is user 0
-// whoever that is outside.
-func (s *starter) inNew() spawner {
+// whoever that is outside. Whoever creates a user namespace may do anything in it and in those
+// below, without any privilege outside. That is for the user to be, not for root, so we
+// change into that user first, and keep root's capabilities for as long as it takes.
+func (s *starter) inNew() (spawner, error) {
 	id := s.c.RunAs
-	attr := &syscall.SysProcAttr{
+	if id.Change {
+		if err := sandbox.SetUser(id.UID, id.GID); err != nil {
+			return nil, err
+		}
+	}
+	return forked(&syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWPID,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: id.UID, Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: id.GID, Size: 1}},
-	}
-	if id.Change {
-		attr.GidMappingsEnableSetgroups = true
-		attr.Credential = &syscall.Credential{} // user 0, group 0, no other groups
-	}
-	return forked(attr)
+	}), nil
 }
 
 func explainNew(err error) error {
 	return fmt.Errorf("create a user namespace: %w", explainNamespaces(err, readSysctl))
 }
 
-// supervise passes on signals until the translator is gone, or ready for the background, and
+// supervise passes on signals, and what changes on the host, until the translator is gone, and
 // returns the exit status.
 func (s *starter) supervise(pid, sock int, sigs <-chan os.Signal) (int, error) {
-	msgs := make(chan message)
+	type heard struct {
+		message
+		fds []int
+	}
+	msgs := make(chan heard)
 	go func() {
 		defer close(msgs)
 		for {
-			m, _, err := recv(sock)
+			m, fds, err := recv(sock)
 			if err != nil {
 				return // the translator is gone
 			}
-			msgs <- m
+			msgs <- heard{m, fds}
 		}
 	}()
+	gone := s.frontGone()
 	var last message
 	var stopped bool
 	var kill <-chan time.Time
+	stop := func() {
+		if !stopped {
+			stopped, kill = true, time.After(killAfter)
+			_ = unix.Shutdown(sock, unix.SHUT_WR) // fails if it is gone, which is what we want
+			s.stopFollowing()
+		}
+	}
 	for open := true; open; {
 		select {
 		case <-sigs:
-			if !stopped {
-				stopped, kill = true, time.After(killAfter)
-				_ = unix.Shutdown(sock, unix.SHUT_WR) // fails if it is gone, which is what we want
+			stop()
+		case <-gone:
+			if gone = nil; !s.isUp {
+				stop()
 			}
 		case <-kill:
 			_ = unix.Kill(pid, unix.SIGKILL) // and the kernel, all that is in its namespace
 		case m, ok := <-msgs:
-			if open = ok; ok {
-				last = m
-			}
-			if !ok || m.Kind != kindReady || stopped {
+			if open = ok; !ok {
 				continue
 			}
-			if !s.c.background() {
-				s.ready(os.Getpid())
-			} else if s.ready(pid); s.detach(sock) {
-				return 0, nil
+			last = m.message
+			switch {
+			case m.Kind == kindReady && !stopped:
+				s.ready(sock)
+				s.follow(sock, m.IfName, m.fds)
+			case m.Kind == kindExit:
+				s.stopFollowing()
 			}
 		}
 	}
@@ -280,11 +314,11 @@ func (s *starter) supervise(pid, sock int, sigs <-chan os.Signal) (int, error) {
 // verdict is the exit status after the end of the translator, whose last message is given.
 func (s *starter) verdict(last message, ws unix.WaitStatus, stopped bool) (int, error) {
 	switch {
-	case stopped && s.c.background():
+	case stopped && s.c.background() && !s.isUp:
 		return 0, errors.New("stopped by a signal before all was ready")
 	case stopped:
 		return 0, nil
-	case last.Kind == kindExit && s.c.background():
+	case last.Kind == kindExit && s.c.background() && !s.isUp:
 		return 0, errors.New("the namespace went before all was ready")
 	case last.Kind == kindExit:
 		return last.Code, nil
@@ -294,26 +328,23 @@ func (s *starter) verdict(last message, ws unix.WaitStatus, stopped bool) (int, 
 	return 0, fmt.Errorf("the translator process ended unexpectedly (%s)", describeStatus(ws))
 }
 
-// ready is called once all is connected, with the number of the process that stays.
-func (s *starter) ready(pid int) {
-	s.controls.rename(pid)
+// ready is called once all is connected; sock leads to the translator.
+func (s *starter) ready(sock int) {
 	if s.pid != nil {
-		if _, err := unix.Write(s.pid.fd, []byte(strconv.Itoa(pid)+"\n")); err != nil {
+		if _, err := unix.Write(s.pid.fd, []byte(strconv.Itoa(os.Getpid())+"\n")); err != nil {
 			s.log.Warn(fmt.Sprintf("--pid %s: %v", s.pid.path, err))
 		}
 		unix.Close(s.pid.fd)
 	}
-	s.files = nil // they are to stay now
-	if !s.c.background() {
-		// From here on, this process only waits: give back what finding the host's network took.
-		debug.FreeOSMemory()
+	s.files, s.isUp = nil, true // they are to stay now
+	if s.front >= 0 {
+		s.detach(sock)
 	}
-}
-
-// detach lets the translator go on alone, and says whether it is there to do so.
-func (s *starter) detach(sock int) bool {
-	s.detached = send(sock, message{Kind: kindDetach}) == nil
-	return s.detached
+	if err := s.confine(); err != nil {
+		s.log.Debug("give up what is not needed any more", "error", err)
+	}
+	// From here on, this process mostly waits: give back what finding the host's network took.
+	debug.FreeOSMemory()
 }
 
 // wait waits for the child pid.

@@ -6,12 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"passt/cmd/internal/hostinfo"
 	"passt/cmd/internal/netns"
 	"passt/cmd/internal/sandbox"
 )
@@ -28,22 +28,27 @@ type translator struct {
 	pid    int // of the namespace stage and then the command, in our PID namespace
 	status procStatus
 
-	engine   runner               // nil until set-up is done
-	gone     chan unix.WaitStatus // the command's, or the namespace stage's
-	left     chan struct{}        // a namespace that existed has ended
-	ended    chan error           // the engine's
-	detached atomic.Bool          // the start stage has gone, and we are in the background
+	engine   runner                // nil until set-up is done
+	gone     chan unix.WaitStatus  // the command's, or the namespace stage's
+	left     chan struct{}         // a namespace that existed has ended
+	ended    chan error            // the engine's
+	networks chan hostinfo.Network // what the guest gets from then on
+}
+
+func newTranslator(c *config, start int) *translator {
+	return &translator{
+		c: c, log: c.logger(), start: start,
+		gone:     make(chan unix.WaitStatus, 1),
+		left:     make(chan struct{}),
+		ended:    make(chan error, 1),
+		networks: make(chan hostinfo.Network),
+	}
 }
 
 // translate is the translator stage. It returns the exit status.
 func translate(c *config, start int) int {
 	nameProcess("pasta-net")
-	t := &translator{
-		c: c, log: c.logger(), start: start,
-		gone:  make(chan unix.WaitStatus, 1),
-		left:  make(chan struct{}),
-		ended: make(chan error, 1),
-	}
+	t := newTranslator(c, start)
 	stop := t.stopRequests()
 	type result struct {
 		engine runner
@@ -63,6 +68,7 @@ func translate(c *config, start int) int {
 	case <-stop:
 		return t.exit(0) // which ends the namespace stage too, by the end of our PID namespace
 	}
+	go t.followHost()
 	return t.supervise(stop)
 }
 
@@ -76,9 +82,9 @@ func (t *translator) fail(err error) int {
 }
 
 // stopRequests returns a channel that is closed when we are to stop: at SIGTERM, and when
-// the start stage says so or is gone, unless it has said before that we go on without it.
-// Signals that a terminal sends to all processes of its foreground are left to the start
-// stage, but not in the background, where only we can be meant.
+// the start stage says so or is gone. Signals that a terminal sends to all processes of its
+// foreground are left to the start stage, but not in the background, where only we can be
+// meant.
 func (t *translator) stopRequests() <-chan struct{} {
 	stop := make(chan struct{})
 	sigs := make(chan os.Signal, 1)
@@ -93,17 +99,8 @@ func (t *translator) stopRequests() <-chan struct{} {
 	notify(terminal, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT)
 	eof := make(chan struct{})
 	go func() {
-		for {
-			m, _, err := recv(t.start)
-			if err != nil {
-				close(eof)
-				return
-			}
-			if m.Kind == kindDetach {
-				t.detach()
-				return
-			}
-		}
+		defer close(eof)
+		t.listen()
 	}()
 	go func() {
 		select {
@@ -115,9 +112,39 @@ func (t *translator) stopRequests() <-chan struct{} {
 	return stop
 }
 
+// listen does what the start stage says, until that is gone.
+func (t *translator) listen() {
+	for {
+		m, _, err := recv(t.start)
+		if err != nil {
+			return
+		}
+		switch m.Kind {
+		case kindDetach:
+			t.detach()
+		case kindNetwork:
+			t.log.Info(m.Text)
+			t.networks <- *m.Network // somebody takes it, since it only comes when we are ready
+		case kindNote:
+			for _, w := range m.Warnings {
+				t.log.Warn(w)
+			}
+		}
+	}
+}
+
+// followHost hands on what the guest gets to the engine.
+func (t *translator) followHost() {
+	e, ok := t.engine.(interface{ Follow(*hostinfo.Network) })
+	for n := range t.networks {
+		if ok {
+			e.Follow(&n)
+		}
+	}
+}
+
 // detach lets go of standard error, the last thing of the caller's that we had.
 func (t *translator) detach() {
-	t.detached.Store(true)
 	// Standard output is /dev/null already, and the sandbox has no other.
 	if err := unix.Dup3(1, 2, 0); err != nil {
 		t.log.Warn("let go of standard error", "error", err)
@@ -153,6 +180,13 @@ func (t *translator) setUp() (runner, error) {
 		t.log.Warn(w)
 	}
 	t.c.Network.IfName = m.IfName
+	netns := -1
+	if t.c.Options.ConfigNet {
+		// For the start stage, which can have it changed later.
+		if netns, err = unix.FcntlInt(uintptr(fds[m.Taps]), unix.F_DUPFD_CLOEXEC, 3); err != nil {
+			return nil, fmt.Errorf("hold the network namespace: %w", err)
+		}
+	}
 	engine, err := steps.newEngine(engineParams{
 		Options: &t.c.Options, Network: &t.c.Network,
 		TapFDs: fds[:m.Taps], TapFeatures: m.Features, GuestMAC: m.MAC, NetNS: fds[m.Taps], PcapFD: t.c.Pcap, Log: t.log,
@@ -179,7 +213,16 @@ func (t *translator) setUp() (runner, error) {
 		return nil, err
 	}
 	t.log.Debug("the namespace is connected", "interface", m.IfName)
-	return engine, send(t.start, message{Kind: kindReady})
+	return engine, t.sayReady(m.IfName, netns)
+}
+
+// sayReady tells the start stage that all is connected, and hands over netns if it is not -1.
+func (t *translator) sayReady(ifname string, netns int) error {
+	if netns < 0 {
+		return send(t.start, message{Kind: kindReady, IfName: ifname})
+	}
+	defer unix.Close(netns)
+	return send(t.start, message{Kind: kindReady, IfName: ifname}, netns)
 }
 
 // enterSandbox closes the sandbox. Ports below 1024 of the namespace may be bound later on:
@@ -301,9 +344,6 @@ func (t *translator) stopEngine() {
 func (t *translator) exit(code int) int {
 	if t.engine != nil {
 		t.stopEngine() // before anybody hears that we are done
-	}
-	if t.detached.Load() {
-		return code
 	}
 	if err := send(t.start, message{Kind: kindExit, Code: code}); err != nil {
 		t.log.Debug("report the exit status", "error", err)

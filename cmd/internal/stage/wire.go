@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"passt/cmd/internal/hostinfo"
 	"passt/cmd/internal/netns"
 	"passt/link/tap"
 )
@@ -19,8 +20,10 @@ const (
 	kindConfigured kind = "configured" // namespace → translator: the namespace is set up; the tap's queues and the network namespace come with it
 	kindGo         kind = "go"         // translator → namespace: become the command
 	kindFailed     kind = "failed"     // upwards: it did not work; Text says why, Code is the exit status
-	kindReady      kind = "ready"      // translator → start: all is connected, and the command runs
-	kindDetach     kind = "detach"     // start → translator: the first process goes now; stay, in the background
+	kindReady      kind = "ready"      // upwards: all is connected, and the command runs; with --config-net, the network namespace comes with it
+	kindDetach     kind = "detach"     // start → translator: let go of standard error, in the background
+	kindNetwork    kind = "network"    // start → translator: Network is what the guest gets from now on; Text says it for the log
+	kindNote       kind = "note"       // start → translator: Warnings are for the log
 	kindExit       kind = "exit"       // translator → start: the command is gone; Code is the exit status
 )
 
@@ -29,15 +32,16 @@ const (
 // shutting down its side.
 type message struct {
 	Kind     kind
-	Text     string           `json:",omitempty"`
-	Code     int              `json:",omitempty"`
-	PID      int              `json:",omitempty"` // the command's, in the PID namespace of the host's /proc
-	IfName   string           `json:",omitempty"` // the interface's name in the namespace
-	MAC      net.HardwareAddr `json:",omitempty"` // and its hardware address
-	Features tap.Features     `json:",omitzero"`
-	Warnings []string         `json:",omitempty"`
-	Taps     int              `json:",omitempty"` // descriptors of the tap; that of the network namespace follows
-	Watch    *netns.Watch     `json:",omitempty"` // of the namespace, if it could not be opened before; its descriptors follow
+	Text     string            `json:",omitempty"`
+	Code     int               `json:",omitempty"`
+	PID      int               `json:",omitempty"` // the command's, in the PID namespace of the host's /proc
+	IfName   string            `json:",omitempty"` // the interface's name in the namespace
+	MAC      net.HardwareAddr  `json:",omitempty"` // and its hardware address
+	Features tap.Features      `json:",omitzero"`
+	Warnings []string          `json:",omitempty"`
+	Network  *hostinfo.Network `json:",omitempty"`
+	Taps     int               `json:",omitempty"` // descriptors of the tap; that of the network namespace follows
+	Watch    *netns.Watch      `json:",omitempty"` // of the namespace, if it could not be opened before; its descriptors follow
 }
 
 func failed(code int, err error) message {
