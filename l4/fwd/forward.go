@@ -2,6 +2,7 @@ package fwd
 
 import (
 	"fmt"
+	"syscall"
 
 	"passt/l3"
 	"passt/l3/inet"
@@ -62,10 +63,13 @@ type Listener struct {
 // Config is what the binding of rules depends on. Its functions are called by the goroutine
 // that changes the Table.
 type Config struct {
-	TCP       *sock.TCP
-	V4, V6    bool
-	FreeBind  bool
-	Ephemeral portspec.Range // ports that the system gives to clients: not part of "all"
+	TCP      *sock.TCP
+	V4, V6   bool
+	FreeBind bool
+	// Privileged binds sockets to ports of the host that this process may not have, as of
+	// sock.Bound; nil if nobody can.
+	Privileged func(fd int, name []byte) syscall.Errno
+	Ephemeral  portspec.Range // ports that the system gives to clients: not part of "all"
 	// Most is how many sockets there are at the most once rules for whatever can be had
 	// ("all") are bound: connections need descriptors too. 0: as many as can be had.
 	Most int

@@ -167,6 +167,9 @@ func (o *opener) bind(port uint16, at inet.Addr, dual bool) error {
 		l.FD, e = sock.Dup(old.FD)
 	} else {
 		b := sock.Bound{At: l.Bound, Dual: dual, If: r.IfName, Scope: scope(r), FreeBind: o.c.FreeBind}
+		if l.Dir == In {
+			b.Privileged = o.c.Privileged
+		}
 		if l.Proto == l3.ProtoUDP {
 			l.FD, e = sock.ListenUDP(&b)
 		} else {

@@ -16,6 +16,10 @@ type Bound struct {
 	If       string        // only on this interface; empty: on any
 	Scope    uint32        // index of the interface of a link-local address
 	FreeBind bool          // the address need not be the host's (IP_FREEBIND, ip(7))
+
+	// Privileged binds a socket to name, an address as bind(2) has it, where this process may
+	// not (EACCES); nil if nobody can. The socket has all its options already.
+	Privileged func(fd int, name []byte) syscall.Errno
 }
 
 // acceptBacklog is how many connections may wait to be accepted; the system caps it.
@@ -49,7 +53,10 @@ func bound(b *Bound, typ int) (int, syscall.Errno) {
 	}
 	if e = setBound(fd, b, domain, typ); e == 0 {
 		var a Addr
-		e = sys.Bind(fd, a.Put(&b.At, b.Scope))
+		name := a.Put(&b.At, b.Scope)
+		if e = sys.Bind(fd, name); e == syscall.EACCES && b.Privileged != nil {
+			e = b.Privileged(fd, name)
+		}
 	}
 	if e != 0 {
 		sys.Close(fd)

@@ -39,6 +39,9 @@ type Params struct {
 	Clients Clients
 	// Inside is a thread in the guest's network namespace; nil if the guest is no namespace.
 	Inside Inside
+	// Privileged binds sockets to ports of the host that this process may not have; nil if nobody
+	// can. Any goroutine calls it, the worker's excepted.
+	Privileged func(fd int, name []byte) syscall.Errno
 	// LinkStats points to the counters of Devices[0], a struct of uint64; nil if it has none.
 	LinkStats any
 	Log       *slog.Logger

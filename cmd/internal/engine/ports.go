@@ -25,7 +25,8 @@ const followEvery = 400 * time.Millisecond
 func (e *Engine) makeTable(socks *sock.TCP) error {
 	o, n := e.p.Options, e.p.Network
 	c := fwd.Config{
-		TCP: socks, V4: n.V4.Enabled, V6: n.V6.Enabled, FreeBind: o.FreeBind, Ephemeral: ephemeral(), Most: int(descriptors() * 3 / 4),
+		TCP: socks, V4: n.V4.Enabled, V6: n.V6.Enabled, FreeBind: o.FreeBind, Privileged: e.p.Privileged,
+		Ephemeral: ephemeral(), Most: int(descriptors() * 3 / 4),
 		Within: e.within, ToLoopback: toLoopback(o), Change: e.change, Mine: e.mine,
 	}
 	if e.p.Inside != nil {

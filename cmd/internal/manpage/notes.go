@@ -31,6 +31,10 @@ another.`)
 	p.text(`A user may not bind ports below 1024 of the host by default. The way to allow it is to lower the limit to the lowest port that
 is needed, as root:`)
 	p.example("sysctl -w net.ipv4.ip_unprivileged_port_start=443")
+	p.text(`Root may bind them, and so may the program for any user if its file has the capability to, which is given by root as well:`)
+	p.example("setcap cap_net_bind_service=ep /usr/local/bin/passt")
+	p.text(`Whoever can run that file can then have any of these ports. The right stays with the process that follows the host's network, which
+binds such ports for the one that handles packets, also when they are added while it runs, and does nothing else with it.`)
 	p.subsection("Ping")
 	p.text(`Echo requests are sent from ping sockets, see icmp(7). Their identifier is the one that the ` + guest + ` uses if that is free on
 the host; otherwise the host's differs, and replies get the ` + guest + `'s back. The group of the user must be in the range of the
@@ -52,7 +56,8 @@ number of the process, and it is accessible to the user only. It is removed at t
 	p.subsection("Isolation")
 	p.text(`The process that handles packets has user, mount, PID, IPC and UTS namespaces of its own, an empty root file system that can't be
 written to, and no capabilities. Files are opened before that. The process that was started, or in the background another one
-in its place, stays to follow the host's network and to clean up; it has no capabilities and nothing to do with packets.`)
+in its place, stays to follow the host's network and to clean up; it has no capabilities, but for that to bind ports below 1024 if it
+had it, and nothing to do with packets.`)
 	p.section("Limitations")
 	p.text(`Of the IP protocols, TCP, UDP, and echo by ICMP and ICMPv6 pass. Multicast groups of the host's network can't be joined from
 inside. Selective acknowledgements and timestamps of TCP are not used between the ` + guest + ` and the program; towards the network the

@@ -32,6 +32,7 @@ type config struct {
 	Syslog  int       // socket to the system's log; -1 if none
 	Control int       // our own control socket; -1 if none
 	Conf    int       // that of --conf-path; -1 if none
+	Binds   bool      // the start stage may bind ports below 1024
 	RunAs   identity  // in the translator, Change says that it has yet to change
 
 	// For a namespace that exists; without any descriptors otherwise.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,6 +35,7 @@ type engineParams struct {
 	Link        link.Device    // instead of a tap
 	Socket      engine.Socket  // the same again, if it is one
 	Clients     engine.Clients // where guests come from, if they may come and go
+	Privileged  func(fd int, name []byte) syscall.Errno
 	PcapFD      int
 	Log         *slog.Logger
 }
@@ -112,7 +114,7 @@ func newEngine(p engineParams) (runner, error) {
 	}
 	ep := engine.Params{
 		Options: p.Options, Network: p.Network, Devices: devices, GuestMAC: p.GuestMAC,
-		Socket: p.Socket, Clients: p.Clients, LinkStats: stats, Log: p.Log,
+		Socket: p.Socket, Clients: p.Clients, Privileged: p.Privileged, LinkStats: stats, Log: p.Log,
 	}
 	if p.NetNS > 0 {
 		in, err := inside.Open(p.NetNS)

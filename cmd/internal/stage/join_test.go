@@ -82,11 +82,18 @@ func background(t *testing.T, r *run, pidFile string) int {
 // child is the only child of the process pid.
 func child(t *testing.T, pid int) int {
 	t.Helper()
-	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	var all []string
-	for _, f := range threads {
-		b, _ := os.ReadFile(f)
-		all = append(all, strings.Fields(string(b))...)
+	for range 100 { // the namespace stage may just be ending
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+		all = nil
+		for _, f := range threads {
+			b, _ := os.ReadFile(f)
+			all = append(all, strings.Fields(string(b))...)
+		}
+		if len(all) == 1 {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 	if len(all) != 1 {
 		t.Fatalf("process %d has the children %v, want one", pid, all)
@@ -171,12 +178,16 @@ func checkBackground(t *testing.T, pid int, nobody bool) {
 	if nobody {
 		uid = 65534
 	}
+	caps := "0000000000000000"
+	if os.Getuid() == 0 {
+		caps = "0000000000000400" // to bind low ports
+	}
 	user := fmt.Sprintf("\nUid:\t%d\t%d\t%d\t%d\n", uid, uid, uid, uid)
 	for _, p := range []struct {
 		pid  int
 		want []string // in its status
 	}{
-		{pid, []string{user, fmt.Sprintf("\nNSsid:\t%d\n", pid), "\nNoNewPrivs:\t1\n", "\nCapPrm:\t0000000000000000\n"}},
+		{pid, []string{user, fmt.Sprintf("\nNSsid:\t%d\n", pid), "\nNoNewPrivs:\t1\n", "\nCapPrm:\t" + caps + "\n"}},
 		{translator, []string{
 			user,
 			fmt.Sprintf("\nNSpid:\t%d\t1\n", translator), // a PID namespace of its own

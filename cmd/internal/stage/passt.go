@@ -147,7 +147,7 @@ func (t *translator) setUpGuest() (runner, error) {
 	if err := letGo(); err != nil {
 		t.log.Debug(err.Error())
 	}
-	p := engineParams{Options: &t.c.Options, Network: &t.c.Network, PcapFD: t.c.Pcap, Log: t.log}
+	p := engineParams{Options: &t.c.Options, Network: &t.c.Network, PcapFD: t.c.Pcap, Privileged: t.privileged(), Log: t.log}
 	if err := t.link(&p); err != nil {
 		return nil, err
 	}

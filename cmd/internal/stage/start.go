@@ -202,6 +202,7 @@ func (s *starter) launchTranslator() (pid, sock int, err error) {
 		return 0, -1, err
 	}
 	defer unix.Close(theirs)
+	s.c.Binds = mayBindLow()
 	d := s.c
 	d.RunAs.Change = false // being started in another user namespace does it
 	arg, explain := argTranslator, explainNew
@@ -298,17 +299,29 @@ func (s *starter) supervise(pid, sock int, sigs <-chan os.Signal) (int, error) {
 			if open = ok; !ok {
 				continue
 			}
+			if m.Kind == kindBind {
+				s.answerBind(sock, m.message, m.fds)
+				continue
+			}
 			last = m.message
 			switch {
-			case m.Kind == kindReady && !stopped:
+			case m.Kind == kindReady && !stopped && !s.isUp:
 				s.ready(sock)
 				s.follow(sock, m.IfName, m.fds)
+				continue
 			case m.Kind == kindExit:
 				s.stopFollowing()
 			}
+			closeAll(m.fds) // nothing else comes with any
 		}
 	}
 	return s.verdict(last, wait(pid), stopped)
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
 }
 
 // verdict is the exit status after the end of the translator, whose last message is given.

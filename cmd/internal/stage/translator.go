@@ -33,11 +33,13 @@ type translator struct {
 	left     chan struct{}         // a namespace that existed has ended
 	ended    chan error            // the engine's
 	networks chan hostinfo.Network // what the guest gets from then on
+	bind     binder
 }
 
 func newTranslator(c *config, start int) *translator {
 	return &translator{
-		c: c, log: c.logger(), start: start,
+		bind: binder{sock: start, answers: make(chan syscall.Errno, 1), ended: make(chan struct{})},
+		c:    c, log: c.logger(), start: start,
 		gone:     make(chan unix.WaitStatus, 1),
 		left:     make(chan struct{}),
 		ended:    make(chan error, 1),
@@ -100,6 +102,7 @@ func (t *translator) stopRequests() <-chan struct{} {
 	eof := make(chan struct{})
 	go func() {
 		defer close(eof)
+		defer close(t.bind.ended)
 		t.listen()
 	}()
 	go func() {
@@ -122,6 +125,8 @@ func (t *translator) listen() {
 		switch m.Kind {
 		case kindDetach:
 			t.detach()
+		case kindBound:
+			t.bind.answer(syscall.Errno(m.Code))
 		case kindNetwork:
 			t.log.Info(m.Text)
 			t.networks <- *m.Network // somebody takes it, since it only comes when we are ready
@@ -190,6 +195,7 @@ func (t *translator) setUp() (runner, error) {
 	engine, err := steps.newEngine(engineParams{
 		Options: &t.c.Options, Network: &t.c.Network,
 		TapFDs: fds[:m.Taps], TapFeatures: m.Features, GuestMAC: m.MAC, NetNS: fds[m.Taps], PcapFD: t.c.Pcap, Log: t.log,
+		Privileged: t.privileged(),
 	})
 	if err != nil {
 		return nil, err

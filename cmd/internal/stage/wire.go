@@ -23,6 +23,8 @@ const (
 	kindReady      kind = "ready"      // upwards: all is connected, and the command runs; with --config-net, the network namespace comes with it
 	kindDetach     kind = "detach"     // start → translator: let go of standard error, in the background
 	kindNetwork    kind = "network"    // start → translator: Network is what the guest gets from now on; Text says it for the log
+	kindBind       kind = "bind"       // translator → start: bind the socket that comes with it to Name
+	kindBound      kind = "bound"      // start → translator: the answer to bind; Code is an error number, 0 if it is bound
 	kindNote       kind = "note"       // start → translator: Warnings are for the log
 	kindExit       kind = "exit"       // translator → start: the command is gone; Code is the exit status
 )
@@ -40,6 +42,7 @@ type message struct {
 	Features tap.Features      `json:",omitzero"`
 	Warnings []string          `json:",omitempty"`
 	Network  *hostinfo.Network `json:",omitempty"`
+	Name     []byte            `json:",omitempty"` // an address as bind(2) has it
 	Taps     int               `json:",omitempty"` // descriptors of the tap; that of the network namespace follows
 	Watch    *netns.Watch      `json:",omitempty"` // of the namespace, if it could not be opened before; its descriptors follow
 }
