@@ -1,8 +1,10 @@
 package guest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"passt/tests/world"
 )
@@ -20,6 +22,13 @@ func onTap(t *testing.T, args ...string) *world.NS {
 	if err := world.Batch(n, "link set eth0 up"); err != nil {
 		t.Fatal(err)
 	}
+	world.Eventually(t, 5*time.Second, func() error { // a client for IPv6 needs it
+		out, err := n.Run(5*time.Second, "ip", "-6", "-o", "addr", "show", "dev", "eth0", "scope", "link")
+		if err == nil && (out == "" || strings.Contains(out, "tentative")) {
+			err = fmt.Errorf("no link-local address: %q", out)
+		}
+		return err
+	})
 	return n
 }
 
