@@ -112,6 +112,8 @@ func (n *fakeNet) Send(s []link.Slot) int {
 
 func (n *fakeNet) Caps() link.Caps { return link.Caps{Batch: 64, Body: 65535} }
 
+func (n *fakeNet) Guest() *l3.Guest { return &l3.Guest{} }
+
 func (n *fakeNet) SendError(e l3.ICMPError, quoted []byte, _ int64) {
 	n.errs = append(n.errs, e)
 	n.quotes = append(n.quotes, slices.Clone(quoted))

@@ -5,11 +5,11 @@ import (
 
 	"passt/l3"
 	"passt/l3/inet"
+	"passt/l4"
 	"passt/l4/flow"
 	"passt/l4/sock"
 	"passt/l4/wheel"
 	"passt/link"
-	"passt/nat"
 )
 
 // Sockets is what a Translator needs of the host's sockets; *sock.TCP is one, and the
@@ -41,26 +41,13 @@ type Dialer interface {
 	KeepAlive(fd int)
 }
 
-// Network is the way down, with the errors that l3 can send. *l3.Stack is one.
-type Network interface {
-	l3.Output
-	SendError(e l3.ICMPError, quoted []byte, now int64)
-	Guest() *l3.Guest
-}
-
-// Rules is the part of nat.Rules asked here.
-type Rules interface {
-	FromGuest(proto uint8, src, dst inet.Endpoint) (nat.Target, bool)
-	FromHost(proto uint8, remote inet.Endpoint, local inet.Addr, to inet.Endpoint, obs *nat.Observed) (src, dst inet.Endpoint, ok bool)
-}
-
 // Config is what a Translator is made of. Everything in it is used by the worker's thread.
 type Config struct {
-	Net      Network
+	Net      l4.Network
 	Sockets  Sockets
 	Poller   sock.Poller
 	Wheel    *wheel.Wheel
-	Rules    Rules
+	Rules    l4.Rules
 	MTU      int          // of the guest's link, in bytes
 	MaxConns int          // most connections at once
 	Seed     [4]uint64    // random: for the table's hash and initial sequence numbers

@@ -5,6 +5,7 @@ import (
 
 	"passt/l3"
 	"passt/l3/inet"
+	"passt/l4"
 	"passt/l4/flow"
 	"passt/l4/sock"
 	"passt/l4/wheel"
@@ -31,26 +32,13 @@ type Sockets interface {
 	Close(fd int)
 }
 
-// Network is the way down, with the errors that l3 can send. *l3.Stack is one.
-type Network interface {
-	l3.Output
-	SendError(e l3.ICMPError, quoted []byte, now int64)
-	Guest() *l3.Guest
-}
-
-// Rules is the part of nat.Rules asked here.
-type Rules interface {
-	FromGuest(proto uint8, src, dst inet.Endpoint) (nat.Target, bool)
-	FromHost(proto uint8, remote inet.Endpoint, local inet.Addr, to inet.Endpoint, obs *nat.Observed) (src, dst inet.Endpoint, ok bool)
-}
-
 // Config is what a Translator is made of. Everything in it is used by the worker's thread.
 type Config struct {
-	Net        Network
+	Net        l4.Network
 	Sockets    Sockets
 	Poller     sock.Poller
 	Wheel      *wheel.Wheel
-	Rules      Rules
+	Rules      l4.Rules
 	Out4, Out6 sock.Outbound // how the guest's own datagrams leave the host
 	MTU        int           // of the guest's link, in bytes: 1280 at least
 	MaxFlows   int           // most flows at once
