@@ -7,7 +7,6 @@ package fwd
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"syscall"
 
@@ -201,11 +200,7 @@ func scope(r *portspec.Rule) uint32 {
 	if r.IfName == "" || !r.Addr.IsLinkLocalUnicast() {
 		return 0
 	}
-	i, err := net.InterfaceByName(r.IfName)
-	if err != nil {
-		return 0
-	}
-	return uint32(i.Index)
+	return sock.IfIndex(r.IfName)
 }
 
 // advise adds what the user can do about err.
