@@ -91,6 +91,11 @@ var rules = []rule{
 	{"vsock only in link/vsock", eachImport(func(f *file, imp string) bool {
 		return under(imp, "github.com/mdlayher/vsock") && !under(f.dir, "link/vsock")
 	})},
+	// Its programs are made ahead: at run time they would cost each process its memory.
+	{"what makes filters is for cmd/internal/sandbox/policy, which is for its tests", eachImport(func(f *file, imp string) bool {
+		return !under(f.dir, "cmd/internal/sandbox/policy") &&
+			under(imp, "github.com/elastic/go-seccomp-bpf", "golang.org/x/net/bpf", "cmd/internal/sandbox/policy")
+	})},
 	{"x/sys only in link, l4/sock, l4/splice and cmd/internal", eachImport(func(f *file, imp string) bool {
 		return under(imp, "golang.org/x/sys") && !f.test() && !under(f.dir, "link", "l4/sock", "l4/splice", "cmd/internal")
 	})},
