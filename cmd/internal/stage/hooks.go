@@ -18,6 +18,7 @@ import (
 	"passt/cmd/internal/inside"
 	"passt/cmd/internal/logx"
 	"passt/cmd/internal/netns"
+	"passt/cmd/internal/sandbox"
 	"passt/cmd/internal/trace"
 	"passt/link"
 	"passt/link/pcap"
@@ -61,6 +62,7 @@ var steps = struct {
 	watch     func(*slog.Logger) *hostwatch.Watch
 	again     func(prev *hostinfo.Network, o *conf.Options) (*hostinfo.Network, error)
 	update    func(old, now *hostinfo.Network, ifname string, o *conf.Options) ([]string, error)
+	filter    func() error
 }{
 	resolve:   hostinfo.Resolve,
 	describe:  (*hostinfo.Network).Describe,
@@ -72,6 +74,7 @@ var steps = struct {
 	watch:     watchHost,
 	again:     hostinfo.Again,
 	update:    netns.Update,
+	filter:    sandbox.Filter,
 }
 
 // newEngine makes the devices and the engine on top of them.

@@ -40,6 +40,7 @@ const (
 	warn          = "warn"
 	touchPcap     = "touch-pcap"
 	readRoot      = "read-root"
+	writeRoot     = "write-root"
 )
 
 var errStub = errors.New("stub says no")
@@ -98,6 +99,8 @@ func stubNew(p engineParams) (runner, error) {
 		os.Exit(9)
 	case hangNew:
 		select {}
+	case readRoot:
+		steps.filter = func() error { return nil } // what is to be seen is what there would be without
 	case touchPcap:
 		if _, err := unix.Write(p.PcapFD, []byte("frame")); err != nil {
 			return nil, err
@@ -112,6 +115,8 @@ func (e *stubEngine) Run() error {
 		return errStub
 	case readRoot:
 		return lookAround()
+	case writeRoot:
+		return os.WriteFile("/x", nil, 0o600)
 	}
 	<-e.stop
 	return nil

@@ -234,7 +234,17 @@ func (t *translator) sayReady(ifname string, netns int) error {
 // enterSandbox closes the sandbox. Ports below 1024 of the namespace may be bound later on:
 // the right to do so is worth nothing outside of it, unless it was there before.
 func (t *translator) enterSandbox() error {
-	return sandbox.Enter(sandbox.Config{Keep: []int{unix.CAP_NET_BIND_SERVICE}, ChrootFallback: t.c.Options.ChrootFallback})
+	c := sandbox.Config{Keep: []int{unix.CAP_NET_BIND_SERVICE}, ChrootFallback: t.c.Options.ChrootFallback}
+	if err := sandbox.Enter(c); err != nil {
+		return err
+	}
+	switch err := steps.filter(); {
+	case errors.Is(err, sandbox.ErrNoProgram):
+		t.log.Debug("any system call stays possible", "error", err)
+	case err != nil:
+		t.log.Warn(fmt.Sprintf("any system call stays possible: %v", err))
+	}
+	return nil
 }
 
 // watch waits for the end of a namespace that existed: of w, with the descriptors fds, if the
