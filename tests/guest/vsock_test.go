@@ -68,7 +68,7 @@ func testStranger(t *testing.T, v *vm) {
 		return err
 	})
 	testVSockTraffic(t, v, 100000)
-	if out := v.sh(t, 5*time.Second, "kill $(cat /tmp/stranger.pid); kill $(cat /tmp/other.pid); cat /tmp/stranger"); strings.Contains(out, "lease") {
+	if out := v.sh(t, 5*time.Second, "kill $(cat /tmp/stranger.pid); kill $(cat /tmp/other.pid); cat /tmp/stranger"); strings.Contains(out, "got a lease") {
 		t.Errorf("the stranger got a lease: %s", out)
 	}
 }
