@@ -54,20 +54,3 @@ func SetOffload(fd int, f *Features) link.Offload {
 	}
 	return setOffload(fd)
 }
-
-// CreatePlain makes a tap interface like Create, of one queue, without headers and without
-// any offloads: each frame is one packet, complete with its checksums, as it would be on a
-// wire.
-func CreatePlain(name string) (fd int, gotName string, err error) {
-	if err := checkName(name); err != nil {
-		return -1, "", err
-	}
-	if fd, err = open(device); err != nil {
-		return -1, "", err
-	}
-	if gotName, err = attach(fd, name, unix.IFF_TAP|unix.IFF_NO_PI); err != nil {
-		unix.Close(fd)
-		return -1, "", attachError(name, err)
-	}
-	return fd, gotName, nil
-}

@@ -34,6 +34,29 @@ func (d *Dev) Send(s []link.Slot) (int, error) {
 	return len(s), nil
 }
 
+// Pass sends one frame that was not made in slots of the device: the pieces v[1:], with the
+// offloads m. v[0] is for the device. A frame that the kernel refuses is counted, and no error;
+// any error is final, as for Send.
+func (d *Dev) Pass(v []sys.Iovec, m *link.Meta) error {
+	if d.f.VnetHdr > 0 {
+		putVnetHdr(d.hdr[:], m)
+		sys.SetIovec(&v[0], d.hdr[:])
+	} else {
+		v = v[1:]
+	}
+	_, e := sys.Writev(d.fd, v)
+	for e == unix.EINTR {
+		_, e = sys.Writev(d.fd, v)
+	}
+	if e != 0 {
+		if err := final(e); err != nil {
+			return err
+		}
+		d.Stats.TxRefused++
+	}
+	return nil
+}
+
 // write sends one frame.
 func (d *Dev) write(s *link.Slot) syscall.Errno {
 	iov := d.iov[:0]

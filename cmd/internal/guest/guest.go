@@ -39,7 +39,7 @@ const (
 func Run(c Config) error {
 	runtime.LockOSThread()
 	runtime.GOMAXPROCS(2) // the pump keeps one P while it is busy (sys.Waiter)
-	fd, name, err := tap.CreatePlain(c.IfName)
+	fds, features, name, err := tap.Create(c.IfName, 1)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func Run(c Config) error {
 		return err
 	}
 	c.Log.Info("made the interface", "name", name)
-	dev := tap.New(fd, tap.Features{})
+	dev := tap.New(fds[0], features)
 	defer dev.Close()
 	p, err := newPump(dev)
 	if err != nil {

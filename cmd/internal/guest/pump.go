@@ -1,12 +1,12 @@
 package guest
 
 // Frames between the tap and the host, in batches, by one thread and without copying: a
-// batch is read from the tap and sent by one call, and a batch received by one call is
-// written to the tap. While the socket is full, nothing is read from the tap, so that its
-// queue fills and the senders behind it slow down; writing to the tap never waits.
+// batch is read from the tap and sent by one call (tohost.go), and a batch received by one
+// call is written to the tap (toguest.go). The tap has super-frames, the host knows nothing
+// of them. While the socket is full, nothing is read from the tap, so that its queue fills
+// and the senders behind it slow down; writing to the tap never waits.
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"syscall"
@@ -18,11 +18,6 @@ import (
 	"passt/link/stream"
 	"passt/link/sys"
 	"passt/link/tap"
-)
-
-const (
-	batch  = 64
-	lenLen = 4 // bytes of the length before a frame
 )
 
 // References of the two descriptors in the epoll instance.
@@ -37,18 +32,14 @@ type pump struct {
 	host   *stream.Dev
 	epoll  *sys.Waiter
 	start  time.Time
-	frames [batch]link.Frame // from the tap
-	others [batch]link.Frame // from the host
-	lens   [batch][lenLen]byte
-	iov    [2 * batch]sys.Iovec
-	unsent []sys.Iovec // of the batch from the tap; frames lie in the tap's memory meanwhile
-	msg    unix.Msghdr
 	events [4]sys.Event
 	waits  bool // for the socket to be writable
+	out    toHost
+	in     toGuest
 }
 
 func newPump(dev *tap.Dev) (*pump, error) {
-	p := &pump{tap: dev, host: stream.New(), start: time.Now()}
+	p := &pump{tap: dev, host: stream.New(), start: time.Now(), out: newToHost(), in: newToGuest(dev)}
 	var err error
 	if p.epoll, err = sys.NewWaiter(len(p.events)); err != nil {
 		return nil, fmt.Errorf("create an epoll instance and its timer: %w", err)
@@ -62,12 +53,13 @@ func (p *pump) run(fd int) error {
 	// What was sent while nobody was connected is too old to be of use.
 	for n := 1; n > 0; {
 		var err error
-		if n, err = p.tap.Recv(p.frames[:]); err != nil {
+		if n, err = p.tap.Recv(p.out.frames[:]); err != nil {
 			return tapError(err)
 		}
 	}
 	p.host.Attach(fd)
-	p.unsent, p.waits = nil, false
+	p.out.forget()
+	p.waits = false
 	p.epoll.Add(fd, refHost, unix.EPOLLIN)
 	p.epoll.Add(p.tap.FD(), refTap, unix.EPOLLIN)
 	defer func() {
@@ -87,7 +79,7 @@ func (p *pump) run(fd int) error {
 				err = tapError(link.ErrClosed) // reported for as long as we wait for the socket, too
 			case ev.Ref == refTap:
 				err = p.fromTap()
-			case ev.Events&unix.EPOLLOUT != 0 && len(p.unsent) > 0:
+			case ev.Events&unix.EPOLLOUT != 0 && p.waits:
 				if err = p.send(); err == nil && ev.Events&^uint32(unix.EPOLLOUT) != 0 {
 					err = p.fromHost()
 				}
@@ -97,76 +89,6 @@ func (p *pump) run(fd int) error {
 			if err != nil {
 				return err
 			}
-		}
-	}
-}
-
-// fromTap sends a batch from the tap.
-func (p *pump) fromTap() error {
-	if len(p.unsent) > 0 {
-		return nil
-	}
-	n, err := p.tap.Recv(p.frames[:])
-	if err != nil {
-		return tapError(err)
-	}
-	for i := range n {
-		b := p.frames[i].B
-		binary.BigEndian.PutUint32(p.lens[i][:], uint32(len(b)))
-		sys.SetIovec(&p.iov[2*i], p.lens[i][:])
-		sys.SetIovec(&p.iov[2*i+1], b)
-	}
-	p.unsent = p.iov[:2*n]
-	if n == 0 {
-		return nil
-	}
-	return p.send()
-}
-
-// send sends what is unsent, as far as the socket takes it.
-func (p *pump) send() error {
-	for len(p.unsent) > 0 {
-		sys.SetMsg(&p.msg, nil, p.unsent, nil)
-		n, e := sys.Sendmsg(p.host.FD(), &p.msg, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
-		switch e {
-		case 0:
-			p.unsent = sys.Advance(p.unsent, n)
-			continue
-		case unix.EINTR:
-			continue
-		case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM:
-		default:
-			return link.ErrClosed
-		}
-		break
-	}
-	if waits := len(p.unsent) > 0; waits != p.waits {
-		p.waits = waits
-		host, guest := uint32(unix.EPOLLIN), uint32(unix.EPOLLIN)
-		if waits {
-			host, guest = unix.EPOLLIN|unix.EPOLLOUT, 0
-		}
-		p.epoll.Mod(p.host.FD(), refHost, host)
-		p.epoll.Mod(p.tap.FD(), refTap, guest)
-	}
-	return nil
-}
-
-// fromHost writes what came from the host to the tap.
-func (p *pump) fromHost() error {
-	for {
-		n, err := p.host.Recv(p.others[:])
-		if err != nil {
-			return err
-		}
-		for i := range n {
-			// An interface that is down refuses frames, which is no reason to end.
-			if _, e := sys.Write(p.tap.FD(), p.others[i].B); e == unix.EBADFD || e == unix.ENODEV {
-				return tapError(e)
-			}
-		}
-		if !p.host.Buffered() {
-			return nil
 		}
 	}
 }
