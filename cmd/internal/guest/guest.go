@@ -48,6 +48,7 @@ func Run(c Config) error {
 		return err
 	}
 	c.Log.Info("made the interface", "name", name)
+	c.Log.Debug("it takes super-frames", "TCP", features.Offload&link.OffloadTSO4 != 0, "UDP", features.Offload&link.OffloadUSO4 != 0)
 	dev := tap.New(fds[0], features)
 	defer dev.Close()
 	p, err := newPump(dev)
@@ -71,6 +72,8 @@ func Run(c Config) error {
 		}
 		err = p.run(fd)
 		n.disconnected()
+		c.Log.Debug("frames left out so far", "to the host", p.out.dropped+dev.Stats.RxBad+dev.Stats.RxTooLong,
+			"to the guest", dev.Stats.TxRefused)
 		if !errors.Is(err, link.ErrClosed) && !errors.Is(err, link.ErrProtocol) {
 			return err
 		}

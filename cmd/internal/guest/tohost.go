@@ -32,7 +32,7 @@ type toHost struct {
 	pieces  [maxPieces]sys.Iovec // as many as one call takes (UIO_MAXIOV)
 	unsent  []sys.Iovec          // the end of pieces
 	msg     unix.Msghdr
-	dropped uint64 // frames that could not be understood
+	dropped uint64 // frames that contradict themselves
 }
 
 func newToHost() toHost { return toHost{heads: make([]byte, headSize)} }
@@ -58,7 +58,7 @@ func (t *toHost) fill() {
 }
 
 // next takes one frame off those left: how many bytes of it are written to b, and what
-// follows them. A frame of no bytes is one that could not be understood.
+// follows them. A frame of no bytes stands for one that contradicts itself.
 func (t *toHost) next(b []byte) (head int, body []byte) {
 	f := &t.left[0]
 	if f.Meta.GSO == link.GSONone {
