@@ -5,7 +5,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -62,20 +61,21 @@ func (a *asker) print(w io.Writer, v any, table func(io.Writer)) error {
 // portsCommand is "passt ports".
 func (p *program) portsCommand() *cobra.Command {
 	var a asker
+	list := func(*cobra.Command, []string) error { return p.ports(&a, &control.Request{Cmd: control.CmdList}) }
 	cmd := &cobra.Command{
 		Use:   "ports list|add|delete",
 		Short: "Look at the forwarded ports of a running instance, and change them",
 		Long: "Lists, adds and deletes forwarded ports of a running passt or pasta of this user: the only one, or the one that the\n" +
-			"options name. A change is made as a whole, or refused with the reason and exit status 1.",
+			"options name. A change is made as a whole, or refused with the reason and exit status 1. With none of the three, it lists.",
 		Example: "  passt ports list\n  passt ports add -t 8080:80 -u 5353\n  passt ports delete --pid 1234 -t 8080",
 		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return errors.New("list, add or delete?") },
+		RunE:    list,
 	}
 	a.flags(cmd)
 	cmd.AddCommand(
 		&cobra.Command{
 			Use: "list", Short: "List the forwarded ports", Args: cobra.NoArgs,
-			RunE: func(*cobra.Command, []string) error { return p.ports(&a, &control.Request{Cmd: control.CmdList}) },
+			RunE: list,
 		},
 		p.changeCommand(&a, "add", "Forward more ports", control.CmdAdd),
 		p.changeCommand(&a, "delete", "Forward ports no longer: rules of the list, or some of their ports", control.CmdDelete),

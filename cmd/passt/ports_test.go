@@ -60,7 +60,7 @@ func TestNoInstance(t *testing.T) {
 		{"socket", "passt ports list --socket /nonexistent", "passt: reach the instance: "},
 		{"name", "passt flows --name no-such-name-anywhere", "passt: no "},
 		{"statistics", "passt stats --name no-such-name-anywhere", "passt: no "},
-		{"which", "passt ports", "passt: list, add or delete?; try 'passt help'\n"},
+		{"ports, and no more", "passt ports", "passt: no instance of this user is running\n"},
 	} {
 		var stdout, stderr bytes.Buffer
 		p := &program{stdout: &stdout, stderr: &stderr}

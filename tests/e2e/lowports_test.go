@@ -118,7 +118,7 @@ func addLowPort(t *testing.T, n *world.NS) {
 	}
 	var socket string
 	for _, p := range processes(t) {
-		for _, dir := range []string{"/tmp/passt-0", "/tmp/passt-65534"} {
+		for _, dir := range []string{"/run/passt", "/tmp/passt-0", "/tmp/passt-65534"} {
 			if s := fmt.Sprintf("%s/%d.sock", dir, p); exists(s) {
 				socket = s
 			}

@@ -1,7 +1,7 @@
 package control
 
 // Where instances are found: in the folder that the user's runtime directory has for them or,
-// where there is none, one below /tmp. A socket that a dead process left is removed by
+// where there is none, root's in /run and others' below /tmp. A socket that a dead process left is removed by
 // whoever comes across it.
 
 import (
@@ -21,14 +21,32 @@ import (
 
 const suffix = ".sock"
 
-// Folders are where the instances of this user may be, the preferred one first.
-func Folders() []string {
+// Folders are where the instances of this user may be, the preferred one first. One below /tmp
+// can be taken by anybody, so it is the last.
+func Folders() (out []string) {
 	uid := os.Geteuid()
-	out := []string{fmt.Sprintf("/tmp/passt-%d", uid)}
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && ours(dir, uid) == nil {
-		out = append([]string{filepath.Join(dir, "passt")}, out...)
+		out = append(out, filepath.Join(dir, "passt"))
 	}
-	return out
+	b, _ := os.ReadFile("/proc/self/uid_map") // without it, the number is that of our user namespace
+	user := outside(string(b), uid)
+	if user == 0 {
+		out = append(out, "/run/passt")
+	}
+	return append(out, fmt.Sprintf("/tmp/passt-%d", user))
+}
+
+// outside is the user uid as the parent of our user namespace knows it, by the map of that
+// (user_namespaces(7)): root of a container is not root, and all that a user starts, in
+// containers and out of them, is in one place.
+func outside(uidMap string, uid int) int {
+	for line := range strings.Lines(uidMap) {
+		var in, out, n int
+		if _, err := fmt.Sscan(line, &in, &out, &n); err == nil && uid >= in && uid-in < n {
+			return out + uid - in
+		}
+	}
+	return uid
 }
 
 // ours says what keeps dir from being a folder of the user uid.
@@ -46,10 +64,18 @@ func ours(dir string, uid int) error {
 // Path is where the instance with the process number pid is to be found in dir.
 func Path(dir string, pid int) string { return filepath.Join(dir, strconv.Itoa(pid)+suffix) }
 
-// Listen makes the socket of an instance with the process number pid, and removes those of
-// dead ones.
+// Listen makes the socket of an instance with the process number pid in the first folder where
+// that can be done, and removes those of dead ones there.
 func Listen(pid int) (path string, fd int, err error) {
-	dir := Folders()[0]
+	for _, dir := range Folders() {
+		if path, fd, err = listenIn(dir, pid); err == nil {
+			break
+		}
+	}
+	return path, fd, err
+}
+
+func listenIn(dir string, pid int) (path string, fd int, err error) {
 	if err := unix.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", -1, fmt.Errorf("make the folder %s: %w", dir, err)
 	}

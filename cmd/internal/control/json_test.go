@@ -206,6 +206,25 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestOutside(t *testing.T) {
+	for _, tt := range []struct {
+		name, uidMap string
+		uid, want    int
+	}{
+		{"the system's own", "         0          0 4294967295\n", 0, 0},
+		{"a user of the system", "         0          0 4294967295\n", 1000, 1000},
+		{"root of one user", "         0       1000          1\n", 0, 1000},
+		{"root of a container", "         0       1000          1\n         1     100000      65536\n", 0, 1000},
+		{"a user of a container", "         0       1000          1\n         1     100000      65536\n", 33, 100032},
+		{"nobody there is an ID for", "         0       1000          1\n", 65534, 65534},
+		{"no map", "", 7, 7},
+	} {
+		if got := outside(tt.uidMap, tt.uid); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestFolderOfSomebodyElse(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", "/proc/self/ns") // not where folders can be made, and not ours for most users
 	for _, dir := range Folders() {

@@ -111,8 +111,8 @@ func (p *page) instances() {
 	p.section("Exit status")
 	p.text("0; or 1, with the reason on standard error.")
 	p.section("Notes")
-	p.text(`Each instance has a socket for its user in the folder passt of XDG_RUNTIME_DIR or, where there is none, in /tmp/passt-UID. Its
-name is the number of the process.`)
+	p.text(`Each instance has a socket for its user in the folder passt of XDG_RUNTIME_DIR or, where there is none, in /run/passt for root
+and /tmp/passt-UID for others. Its name is the number of the process.`)
 }
 
 func (p *page) changes() {

@@ -51,8 +51,8 @@ passt flows --json`)
 	p.text(`Specifications are those of --tcp-ports, --udp-ports, --tcp-ns and --udp-ns. A change is made as a whole, and the rules in force
 are printed; or it is refused with the reason, exit status 1, and nothing has changed. Connections and the sockets of other rules go on
 undisturbed.`)
-	p.text(`Each instance has a socket for this in the folder passt of XDG_RUNTIME_DIR or, where there is none, in /tmp/passt-UID. Its name is the
-number of the process, and it is accessible to the user only. It is removed at the end.`)
+	p.text(`Each instance has a socket for this in the folder passt of XDG_RUNTIME_DIR or, where there is none, in /run/passt for root and
+/tmp/passt-UID for others. Its name is the number of the process, and it is accessible to the user only. It is removed at the end.`)
 	p.subsection("Isolation")
 	p.text(`The process that handles packets has user, mount, PID, IPC and UTS namespaces of its own, an empty root file system that can't be
 written to, and no capabilities. Files are opened before that. The process that was started, or in the background another one
