@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -175,31 +176,43 @@ func TestHeldPipes(t *testing.T) {
 }
 
 // TestTerminal types into a terminal that the program is in the foreground of.
+// typed is something to type once the output has what to wait for, behind what was there before.
+type typed struct{ after, text string }
+
 func TestTerminal(t *testing.T) {
 	if _, err := exec.LookPath("script"); err != nil {
 		t.Skip(err)
 	}
+	const prompt = "prompt> "
 	tests := []struct {
 		name  string
 		words []string
-		input []string // each after a pause
-		want  string   // in the output
+		input []typed
+		then  string // what the shell outside does in the end
+		want  string // in the output
 		not   string
 	}{
-		{"interrupt ends a command", []string{"sleep", "100"}, []string{"\x03"}, "status=0", ""},
-		{"shell has job control", []string{"bash", "--norc", "-i"}, []string{"sleep 50 & jobs -l\n", "kill %1; exit 7\n"}, "status=7", "no job control"},
-		{"interrupt does not end a shell", []string{"bash", "--norc", "-i"}, []string{"sleep 50\n", "\x03", "echo al''ive\n", "exit 4\n"}, "status=4", "no job control"},
-		{"shell alive after interrupt", []string{"bash", "--norc", "-i"}, []string{"\x03", "echo al''ive\n", "exit 4\n"}, "alive", "no job control"},
-		{"terminal is given back", []string{"bash", "--norc", "-i"}, []string{"exit 4\n", "typed\n"}, "read=typed", "no job control"},
+		{"interrupt ends a command", []string{"sh", "-c", "echo running; exec sleep 100"}, []typed{{"running", "\x03"}}, "", "status=0", ""},
+		{"shell has job control", []string{"bash", "--norc", "-i"}, []typed{{prompt, "sleep 50 & jobs -l\n"}, {prompt, "kill %1; exit 7\n"}},
+			"", "status=7", "no job control"},
+		{"interrupt does not end a shell", []string{"bash", "--norc", "-i"}, []typed{
+			{prompt, "(echo run''ning; exec sleep 50)\n"}, {"running", "\x03"}, {prompt, "echo al''ive\n"}, {"alive", "exit 4\n"},
+		}, "", "status=4", "no job control"},
+		{"shell alive after interrupt", []string{"bash", "--norc", "-i"}, []typed{{prompt, "\x03"}, {prompt, "echo al''ive\n"}, {"alive", "exit 4\n"}},
+			"", "alive", "no job control"},
+		{"terminal is given back", []string{"bash", "--norc", "-i"}, []typed{{prompt, "exit 4\n"}, {"status=4", "typed\n"}},
+			"; read -t 10 x; echo read=$x", "read=typed", "no job control"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := pasta(t, conf.Options{}, tt.words...)
 			r.Args[2] = strings.ReplaceAll(r.Args[2], `'`, "")
-			inner := r.Path + " " + asPasta + " '" + r.Args[2] + "'; echo status=$?; read -t 1 x; echo read=$x"
+			inner := "export PS1='" + prompt + "'; " + r.Path + " " + asPasta + " '" + r.Args[2] + "'; echo status=$?" + tt.then
 			r.Args = []string{"script", "-qec", inner, "/dev/null"}
 			r.Path, _ = exec.LookPath("script")
 			r.Env = append(r.Env, "SHELL=/bin/bash", "TERM=dumb")
+			var out screen
+			r.Stdout = &out
 			in, err := r.StdinPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -207,15 +220,47 @@ func TestTerminal(t *testing.T) {
 			if err := r.Start(); err != nil {
 				t.Fatal(err)
 			}
-			for _, s := range tt.input {
-				time.Sleep(200 * time.Millisecond)
-				_, _ = in.Write([]byte(s))
+			for _, i := range tt.input {
+				if !out.await(i.after) {
+					_ = r.Process.Kill()
+					break
+				}
+				_, _ = in.Write([]byte(i.text)) // if nobody is there, it shows below
 			}
 			r.finish(t)
-			got := r.out.String()
-			if !strings.Contains(got, tt.want) || tt.not != "" && strings.Contains(got, tt.not) {
+			if got := out.String(); !strings.Contains(got, tt.want) || tt.not != "" && strings.Contains(got, tt.not) {
 				t.Errorf("got %q, want %q in it, and not %q", got, tt.want, tt.not)
 			}
 		})
 	}
+}
+
+// screen keeps what is written to it. Any goroutine may use it.
+type screen struct {
+	mu   sync.Mutex
+	text strings.Builder
+	seen int // bytes that await has passed
+}
+
+func (s *screen) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// await waits until text comes behind what was awaited before, and says whether it did.
+func (s *screen) await(text string) bool {
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if _, after, ok := strings.Cut(s.String()[s.seen:], text); ok {
+			s.seen = len(s.String()) - len(after)
+			return true
+		}
+	}
+	return false
 }
