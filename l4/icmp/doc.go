@@ -8,6 +8,6 @@
 // host gives no way to pass it on without privileges.
 //
 // The engine makes one Translator for each worker, and hands it the guest's packets,
-// events of its sockets and its timer. It imports l3, flow, hosterr, sock and nat, and must
-// not import the translators beside it or anything above.
+// events of its sockets and its timer. It imports l4, l3, flow, hosterr, sock and nat, and
+// must not import the translators beside it or anything above.
 package icmp

@@ -12,6 +12,6 @@
 //
 // A Translator belongs to one worker. The engine calls it: Input with batches from l3,
 // Event and Timer with references, Flush at the end of each burst. Package fwd hands it
-// accepted connections. It imports l3, link, nat and its neighbours flow, sock and wheel;
+// accepted connections. It imports l4, l3, link, nat and its neighbours flow, sock and wheel;
 // never udp or icmp.
 package tcp

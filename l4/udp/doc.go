@@ -17,6 +17,6 @@
 // no way to send one without privileges.
 //
 // The engine makes one Translator for each worker, and hands it the guest's datagrams,
-// events of its sockets and its timer. It imports l3, flow, hosterr, sock and nat, and must
-// not import the translators beside it or anything above.
+// events of its sockets and its timer. It imports l4, l3, flow, hosterr, sock and nat, and
+// must not import the translators beside it or anything above.
 package udp

@@ -5,19 +5,19 @@ package conf
 // none.
 var manual = map[string]string{
 	"foreground": `SIGTERM, SIGINT and SIGHUP end the program in either case, with exit status 0.`,
-	"pid": `The file has the number and a line feed: of the process that stays, as the caller sees it. A file that is there already is overwritten; one that was created is
-removed again if the start fails.`,
+	"pid": `The file has the number and a line feed: of the process that stays, as the caller sees it. A file that is there
+already is overwritten; one that was created is removed again if the start fails.`,
 	"runas": `USER is a login name or a number, and so is GROUP. Without GROUP it is the user's own one. Supplementary groups are
 dropped. Names are those of /etc/passwd and /etc/group. Root of a user namespace other than the system's, as in a rootless
 container, stays what it is by default. A COMMAND runs as that user too, while it sees itself as root. --runas 0 keeps root.`,
 	"conf-path": `The socket is for the user who started the program only, and speaks version 2 of the protocol that existing clients
-use. It is removed at the end if the program ran in the foreground.
+use. It is removed at the end, unless root made it and the program is another user by then.
 
 Ports that stay are not closed for a moment; a client that stalls or sends rubbish disturbs nobody. passt ports, see NOTES, needs
 no such option.`,
 
-	"debug": `Every line then begins with the seconds since the start. Nothing goes to the system's log. Flows that begin and end are among the lines, the latter with the
-reason, as far as there are not too many.`,
+	"debug": `Every line then begins with the seconds since the start. Nothing goes to the system's log. Flows that begin and end
+are among the lines, the latter with the reason, as far as there are not too many.`,
 	"stats": `A line has the counters that have changed since the last one, with their value and by how much they grew; there is none
 if nothing happened. passt flows and passt ports, see NOTES, look at the program at any time.`,
 	"log-file": `The file is opened once, at the start, and lines are added to what it has. Given more than once, the last one holds.

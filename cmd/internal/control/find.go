@@ -1,8 +1,8 @@
 package control
 
 // Where instances are found: in the folder that the user's runtime directory has for them or,
-// where there is none, root's in /run and others' below /tmp. A socket that a dead process left is removed by
-// whoever comes across it.
+// where there is none, root's in /run and others' below /tmp. A socket that a dead process left
+// is removed by whoever comes across it.
 
 import (
 	"errors"
