@@ -17,9 +17,6 @@ import (
 func (d *Dev) Send(s []link.Slot) (int, error) {
 	for i := range s {
 		e := d.write(&s[i])
-		for e == unix.EINTR {
-			e = d.write(&s[i])
-		}
 		if e == 0 {
 			continue
 		}
@@ -44,11 +41,7 @@ func (d *Dev) Pass(v []sys.Iovec, m *link.Meta) error {
 	} else {
 		v = v[1:]
 	}
-	_, e := sys.Writev(d.fd, v)
-	for e == unix.EINTR {
-		_, e = sys.Writev(d.fd, v)
-	}
-	if e != 0 {
+	if e := d.writev(v); e != 0 {
 		if err := final(e); err != nil {
 			return err
 		}
@@ -70,6 +63,14 @@ func (d *Dev) write(s *link.Slot) syscall.Errno {
 	if s.Len > 0 {
 		iov = sys.AddIovec(iov, s.Body[0][:s.Len])
 	}
-	_, e := sys.Writev(d.fd, iov)
-	return e
+	return d.writev(iov)
+}
+
+// writev gives the kernel the pieces of one frame, again if a signal came between.
+func (d *Dev) writev(v []sys.Iovec) syscall.Errno {
+	for {
+		if _, e := sys.Writev(d.fd, v); e != unix.EINTR {
+			return e
+		}
+	}
 }

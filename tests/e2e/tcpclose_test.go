@@ -148,6 +148,18 @@ func TestHalfClose(t *testing.T) {
 	eachWay(t, in, func(t *testing.T, first, second *net.TCPConn) { halfClose(t, first, second, 100<<10, 1<<20) })
 }
 
+// isReset reads of c, which is to be reset at once.
+func isReset(t *testing.T, c *net.TCPConn) {
+	t.Helper()
+	begin := time.Now()
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("%v, want connection reset", err)
+	}
+	if d := time.Since(begin); d > time.Second {
+		t.Errorf("took %v", d)
+	}
+}
+
 func TestReset(t *testing.T) {
 	in := start(t, "--config-net", "-t", "7500")
 	eachWay(t, in, func(t *testing.T, first, second *net.TCPConn) {
@@ -159,13 +171,7 @@ func TestReset(t *testing.T) {
 		}
 		first.SetLinger(0)
 		first.Close()
-		begin := time.Now()
-		if _, err := second.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
-			t.Errorf("%v, want connection reset", err)
-		}
-		if d := time.Since(begin); d > time.Second {
-			t.Errorf("took %v", d)
-		}
+		isReset(t, second)
 	})
 }
 

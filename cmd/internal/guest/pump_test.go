@@ -31,14 +31,17 @@ type rig struct {
 	ended chan error    // what run returned
 }
 
-// newRig makes a pump that is not connected.
-func newRig(t *testing.T) *rig {
+// newRig makes a pump that is not connected, with a plain tap.
+func newRig(t *testing.T) *rig { return newRigOf(t, tap.Features{}) }
+
+// newRigOf makes a pump that is not connected.
+func newRigOf(t *testing.T, f tap.Features) *rig {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := newPump(tap.New(pair[0], tap.Features{}))
+	p, err := newPump(tap.New(pair[0], f))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"os"
 	"testing"
 	"time"
 
@@ -23,18 +22,7 @@ const (
 
 // newSuperRig makes a rig whose tap has virtio headers and offloads.
 func newSuperRig(t *testing.T, o link.Offload) *rig {
-	t.Helper()
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := newPump(tap.New(pair[0], tap.Features{VnetHdr: vnetLen, Offload: o}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{t: t, pump: p, guest: os.NewFile(uintptr(pair[1]), "guest")}
-	t.Cleanup(func() { r.guest.Close() })
-	return r
+	return newRigOf(t, tap.Features{VnetHdr: vnetLen, Offload: o})
 }
 
 // connectSuper runs the pump, and returns when it does run.

@@ -192,7 +192,7 @@ func toAddr(a *netlink.Addr) (addr, bool) {
 	if a.IPNet == nil || a.Flags&unix.IFA_F_DADFAILED != 0 {
 		return addr{}, false
 	}
-	p, ok := toPrefix(a.IPNet)
+	p, ok := Prefix(a.IPNet)
 	return addr{
 		index:      a.LinkIndex,
 		prefix:     p,
@@ -208,7 +208,7 @@ func toRoute(r *netlink.Route) (route, bool) {
 	if r.Type != unix.RTN_UNICAST || r.Tos != 0 || r.Dst == nil {
 		return route{}, false
 	}
-	dst, ok := toPrefix(r.Dst)
+	dst, ok := Prefix(r.Dst)
 	if !ok {
 		return route{}, false
 	}
@@ -255,9 +255,12 @@ func toIP(ip net.IP) netip.Addr {
 	return a
 }
 
-// toPrefix keeps the host bits. An IPv4 network may come with 16 bytes of address, but
-// always has 4 bytes of mask.
-func toPrefix(n *net.IPNet) (netip.Prefix, bool) {
+// Prefix is n as a value, with its host bits. An IPv4 network may come with 16 bytes of
+// address, but always has 4 bytes of mask. It is false if n is nil or contradicts itself.
+func Prefix(n *net.IPNet) (netip.Prefix, bool) {
+	if n == nil {
+		return netip.Prefix{}, false
+	}
 	a, ok := netip.AddrFromSlice(n.IP)
 	ones, bits := n.Mask.Size()
 	if bits == 32 {

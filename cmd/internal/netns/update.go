@@ -82,7 +82,7 @@ func (c *config) update(old, fa *hostinfo.Family, family int) {
 func (c *config) renew(fa *hostinfo.Family, have []netlink.Addr, flags int) {
 	for i := range have {
 		a := &have[i]
-		p, ok := prefixOf(a)
+		p, ok := hostinfo.Prefix(a.IPNet)
 		if !ok || !slices.ContainsFunc(fa.Addrs, func(q netip.Prefix) bool { return q.Addr() == p.Addr() }) {
 			continue
 		}
@@ -108,7 +108,7 @@ const forever = 0xffff_ffff
 // retire deprecates the address p, if it is there.
 func (c *config) retire(p netip.Prefix, have []netlink.Addr) {
 	i := slices.IndexFunc(have, func(a netlink.Addr) bool {
-		q, ok := prefixOf(&a)
+		q, ok := hostinfo.Prefix(a.IPNet)
 		return ok && q == p
 	})
 	if i < 0 || have[i].Flags&unix.IFA_F_DEPRECATED != 0 {
@@ -122,18 +122,6 @@ func (c *config) retire(p netip.Prefix, have []netlink.Addr) {
 	if err := c.h.AddrReplace(c.link, a); err != nil {
 		c.warnf("address %s not deprecated on %s: %v", p, c.name, err)
 	}
-}
-
-func prefixOf(a *netlink.Addr) (netip.Prefix, bool) {
-	if a.IPNet == nil {
-		return netip.Prefix{}, false
-	}
-	ip, ok := netip.AddrFromSlice(a.IP)
-	ones, bits := a.Mask.Size()
-	if bits == 32 {
-		ip = ip.Unmap()
-	}
-	return netip.PrefixFrom(ip, ones), ok
 }
 
 // removeRoute removes a route that we have set. It may be gone.

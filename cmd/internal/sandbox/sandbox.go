@@ -24,7 +24,7 @@ type Config struct {
 }
 
 // SetUser changes the user and group of the process and drops its other groups, without
-// taking capabilities away: that is for Enter, which must follow.
+// taking capabilities away: that is for Enter or Settle, one of which must follow.
 func SetUser(uid, gid int) error {
 	// It takes effect on any later change of the user ID.
 	if err := sys.PrctlAll(unix.PR_SET_SECUREBITS, noSetuidFixup); err != nil {
@@ -61,11 +61,8 @@ func Enter(c Config) error {
 		return err
 	}
 	unix.Umask(0o077)
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("make the process not dumpable: %w", err)
-	}
-	if err := sys.PrctlAll(unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
-		return fmt.Errorf("give up new privileges: %w", err)
+	if err := harden(); err != nil {
+		return err
 	}
 	if err := sys.PrctlAll(unix.PR_SET_SECUREBITS, secureBits); err != nil {
 		return fmt.Errorf("give up the privileges of user ID 0: %w", err)
@@ -80,11 +77,8 @@ func Enter(c Config) error {
 // not dumpable, no execve gives it any privileges, and of its capabilities, only those of
 // keep stay.
 func Settle(keep []int) error {
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("make the process not dumpable: %w", err)
-	}
-	if err := sys.PrctlAll(unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
-		return fmt.Errorf("give up new privileges: %w", err)
+	if err := harden(); err != nil {
+		return err
 	}
 	have, err := permitted()
 	if err != nil {
@@ -92,6 +86,17 @@ func Settle(keep []int) error {
 	}
 	if err := sys.SetCaps(have & set(keep)); err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
+	}
+	return nil
+}
+
+// harden makes the process not dumpable, and has no execve give it privileges.
+func harden() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("make the process not dumpable: %w", err)
+	}
+	if err := sys.PrctlAll(unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
+		return fmt.Errorf("give up new privileges: %w", err)
 	}
 	return nil
 }
