@@ -4,9 +4,13 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"passt/l3/inet"
 )
@@ -159,5 +163,31 @@ func TestRefused(t *testing.T) {
 	}
 	if e != syscall.ECONNREFUSED {
 		t.Errorf("got %v", e)
+	}
+}
+
+// TestCalm leaves the system's congestion control to connections of the network.
+func TestCalm(t *testing.T) {
+	s := NewTCP(Outbound{}, Outbound{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	at := l.Addr().(*net.TCPAddr).AddrPort()
+	dst := inet.Endpoint{Addr: inet.FromNetip(at.Addr()), Port: at.Port()}
+	system, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for local, want := range map[bool]string{true: "reno", false: strings.TrimSpace(string(system))} {
+		fd, e := s.Dial(&dst, local, 0)
+		if e != 0 {
+			t.Fatal(e)
+		}
+		defer Close(fd)
+		if got, err := unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION); err != nil || got != want {
+			t.Errorf("loopback %v: %q, %v; want %q", local, got, err, want)
+		}
 	}
 }

@@ -23,6 +23,7 @@ type fakeSock struct {
 	out   bytes.Buffer
 	room  int
 	ended string
+	bulk  bool
 }
 
 // The sockets of a connection, in the order in which they are made, and the first pipe's ends.
@@ -104,6 +105,8 @@ func (f *fakes) Move(from, to, n int) (int, syscall.Errno) {
 	p.Next(max(n, 0))
 	return n, e
 }
+
+func (f *fakes) Bulk(fd int) { f.socks[fd].bulk = true }
 
 func (f *fakes) Pipe() (Pipe, syscall.Errno) {
 	if f.pipeErr != 0 {

@@ -146,6 +146,7 @@ func (t *TCP) copy(c *conn, s int) (int, syscall.Errno) {
 	default:
 		h.bulk, h.runs = true, 0
 		t.Stats.Bulk++
+		t.cfg.Sockets.Bulk(int(c.fd[1-s]))
 	}
 	return n, 0
 }

@@ -30,6 +30,8 @@ type Sockets interface {
 	Send(fd int, b []byte) (int, syscall.Errno)
 	// Move moves up to n bytes between a pipe and a socket.
 	Move(from, to, n int) (int, syscall.Errno)
+	// Bulk makes a socket ready to send bulk data.
+	Bulk(fd int)
 	Pipe() (Pipe, syscall.Errno)
 	// End ends a socket as how says, or closes an end of a pipe (sock.Orderly).
 	End(fd int, how sock.Ending)
@@ -81,6 +83,9 @@ func (s *System) Send(fd int, b []byte) (int, syscall.Errno) {
 
 // Move implements Sockets.
 func (s *System) Move(from, to, n int) (int, syscall.Errno) { return sys.Splice(from, to, n) }
+
+// Bulk implements Sockets.
+func (s *System) Bulk(fd int) { sock.Calm(fd) }
 
 // Pipe implements Sockets.
 func (s *System) Pipe() (Pipe, syscall.Errno) {

@@ -218,6 +218,9 @@ func TestQuiet(t *testing.T) {
 	if m.tcp.Stats.Bulk != 1 || len(m.tcp.pipes) != 1 {
 		t.Fatalf("bulk data: %+v, %d pipes", m.tcp.Stats, len(m.tcp.pipes))
 	}
+	if c.bulk || !m.socks[fdServer].bulk {
+		t.Errorf("ready for bulk data: client %v, server %v", c.bulk, m.socks[fdServer].bulk)
+	}
 	for range 2 * bulkRuns {
 		c.in = []byte("x")
 		m.event(fdClient, sock.In)

@@ -125,7 +125,7 @@ func (p *parser) checkTraffic() error {
 
 func (p *parser) checkNamespace() error {
 	o := p.o
-	existing := o.NetNS != "" || o.PID != 0
+	existing := o.Joins()
 	switch {
 	case o.HostLoToNsLo && o.NoSplice:
 		return exclusive("--host-lo-to-ns-lo", "--no-splice")

@@ -36,7 +36,8 @@ goes, the next one may come, and the connections of the old one are reset.`,
 	"config-net": `The loopback interface is set up in any case. With this option the interface to the host is too, and it gets the
 addresses of the host's interface (other than link-local ones), all of its routes, and the MTU of --mtu. A route that can't be set
 is a warning. IPv6 is ready for use at once, without duplicate address detection, and router advertisements are not
-accepted on the interface, since there is nothing more to learn from them.
+accepted on the interface, since there is nothing more to learn from them. The congestion control of TCP in the namespace is set to
+reno, since its connections end at this program, and the network has that of the host; so it is in any namespace that the program makes.
 
 When the host's network changes, addresses and routes follow. An address that the host has lost stays for two hours, deprecated. A
 namespace that root has made, outside of any user namespace, stays as it is.`,

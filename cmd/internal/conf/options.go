@@ -113,3 +113,6 @@ type Options struct {
 	NsMAC                  net.HardwareAddr
 	Command                []string // empty: the user's shell
 }
+
+// Joins says whether the guest is a network namespace that exists already.
+func (o *Options) Joins() bool { return o.PID != 0 || o.NetNS != "" }

@@ -293,6 +293,39 @@ func TestConfigureIPv6SwitchedOff(t *testing.T) {
 	})
 }
 
+// TestCongestionControl wants TCP of a namespace that is ours to set up to send without any.
+func TestCongestionControl(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		set  func(*conf.Options)
+		want string
+	}{
+		{"new", func(o *conf.Options) { o.ConfigNet = false }, "reno"},
+		{"new, configured", func(*conf.Options) {}, "reno"},
+		{"of a process, configured", func(o *conf.Options) { o.PID = 7 }, "reno"},
+		{"of a process", func(o *conf.Options) { o.PID, o.ConfigNet = 7, false }, "cubic"},
+		{"by its name", func(o *conf.Options) { o.NetNS, o.ConfigNet = "/run/netns/x", false }, "cubic"},
+	} {
+		t.Run(tt.name, func(t *testing.T) { congestionControl(t, tt.set, tt.want) })
+	}
+}
+
+func congestionControl(t *testing.T, set func(*conf.Options), want string) {
+	nstest.Run(t, func(t *testing.T) {
+		const path = "/proc/sys/net/ipv4/tcp_congestion_control"
+		if err := os.WriteFile(path, []byte("cubic"), 0); err != nil {
+			t.Skipf("no other congestion control to begin with: %v", err)
+		}
+		openTap(t, "eth0")
+		if _, err := Configure(both(), "eth0", options(set)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || strings.TrimSpace(string(got)) != want {
+			t.Errorf("%s, %v; want %s", got, err, want)
+		}
+	})
+}
+
 func TestLinkLocal(t *testing.T) {
 	got, ok := LinkLocal(net.HardwareAddr{0x5e, 0x90, 0x02, 0xeb, 0xb0, 0x2a})
 	if want := netip.MustParseAddr("fe80::5c90:2ff:feeb:b02a"); !ok || got != want {

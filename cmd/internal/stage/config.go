@@ -56,12 +56,9 @@ func (c *config) descriptors() []*int {
 	return append([]*int{&c.Pcap, &c.Link, &c.LogFile, &c.Syslog, &c.Control, &c.Conf, &c.NS}, c.Target.Descriptors()...)
 }
 
-// joins says whether the guest is a namespace that exists.
-func (c *config) joins() bool { return c.Options.PID != 0 || c.Options.NetNS != "" }
-
 // background says whether the first process ends once all is ready.
 func (c *config) background() bool {
-	return !c.Options.Foreground && (c.Options.Mode == conf.ModePasst || c.joins())
+	return !c.Options.Foreground && (c.Options.Mode == conf.ModePasst || c.Options.Joins())
 }
 
 const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE

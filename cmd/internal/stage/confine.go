@@ -29,7 +29,7 @@ func (s *starter) confine() error {
 // kept are the capabilities that stay, of those that there are.
 func (s *starter) kept() []int {
 	caps := []int{unix.CAP_NET_BIND_SERVICE} // for ports that are added later
-	if s.c.Options.ConfigNet && s.c.joins() && !initialUserNS() {
+	if s.c.Options.ConfigNet && s.c.Options.Joins() && !initialUserNS() {
 		// To enter the network namespace again, if it belongs to the user namespace that we
 		// are in, and to configure it. On the host, they are worth nothing.
 		caps = append(caps, unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN)

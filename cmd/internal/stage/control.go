@@ -72,7 +72,7 @@ func (c *config) identity() control.Identity {
 	id := control.Identity{
 		Mode: o.Mode.String(), Start: c.Start, Socket: c.Guests, Conf: o.ConfPath, NetNS: o.NetNS,
 	}
-	if o.Mode == conf.ModePasta && !c.joins() {
+	if o.Mode == conf.ModePasta && !c.Options.Joins() {
 		id.Command = filepath.Base(c.Command.Path)
 	}
 	return id

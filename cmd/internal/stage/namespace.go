@@ -12,7 +12,7 @@ import (
 // command, or if there is none.
 func enter(c *config, parent int) int {
 	into := become
-	if c.joins() {
+	if c.Options.Joins() {
 		into = visit
 	}
 	if err := into(c, parent); err != nil {

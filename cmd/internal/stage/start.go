@@ -112,7 +112,7 @@ func (s *starter) prepare() (err error) {
 		return err
 	}
 	switch {
-	case s.c.joins():
+	case s.c.Options.Joins():
 		err = s.openTarget()
 	case o.Mode == conf.ModePasta:
 		s.c.Command, err = findCommand(o.Command)
@@ -210,7 +210,7 @@ func (s *starter) launchTranslator() (pid, sock int, err error) {
 		arg = argGuest
 	}
 	var start spawner
-	if s.c.joins() {
+	if s.c.Options.Joins() {
 		if d.NS, err = s.launchInTarget(); err != nil {
 			return 0, -1, err
 		}

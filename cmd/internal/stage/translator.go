@@ -211,7 +211,7 @@ func (t *translator) setUp() (runner, error) {
 		return nil, err
 	}
 	go func() { t.ended <- engine.Run() }()
-	if t.c.joins() {
+	if t.c.Options.Joins() {
 		if err := t.watch(m.Watch, fds[m.Taps+1:]); err != nil {
 			return nil, err
 		}

@@ -254,6 +254,7 @@ func TestArguments(t *testing.T) {
 		{"more than an int", "socket", []uint64{above | unix.AF_INET, unix.SOCK_STREAM | sock, 0}, refuse},
 
 		{"TCP_NODELAY", "setsockopt", []uint64{3, unix.IPPROTO_TCP, unix.TCP_NODELAY}, allow},
+		{"TCP_CONGESTION", "setsockopt", []uint64{3, unix.IPPROTO_TCP, unix.TCP_CONGESTION}, allow},
 		{"SO_PEEK_OFF", "setsockopt", []uint64{3, unix.SOL_SOCKET, unix.SO_PEEK_OFF}, allow},
 		{"IPV6_V6ONLY", "setsockopt", []uint64{3, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY}, allow},
 		{"a filter", "setsockopt", []uint64{3, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER}, refuse},

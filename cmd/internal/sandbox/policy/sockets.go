@@ -35,7 +35,7 @@ func options() (out []seccomp.ArgumentConditions) {
 			unix.SO_PEEK_OFF, unix.SO_LINGER, unix.SO_SNDBUF, unix.SO_RCVBUF, unix.SO_KEEPALIVE, unix.SO_REUSEADDR,
 			unix.SO_BINDTODEVICE,
 		}},
-		{unix.IPPROTO_TCP, []uint64{unix.TCP_NODELAY}},
+		{unix.IPPROTO_TCP, []uint64{unix.TCP_NODELAY, unix.TCP_CONGESTION}},
 		{unix.IPPROTO_UDP, []uint64{unix.UDP_GRO}},
 		{unix.IPPROTO_IP, []uint64{
 			unix.IP_TTL, unix.IP_RECVERR, unix.IP_RECVTTL, unix.IP_PKTINFO, unix.IP_FREEBIND, unix.IP_BIND_ADDRESS_NO_PORT,
