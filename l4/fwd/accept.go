@@ -89,6 +89,7 @@ func (f *Ports) close(p *port) {
 	p.fd = -1
 }
 
+// takeSpare gets the descriptor for refuseOne, if there is one to be had.
 func (f *Ports) takeSpare() {
 	if fd, e := sock.Spare(); e == 0 {
 		f.spare = fd
@@ -108,12 +109,16 @@ func (f *Ports) Event(ref sock.Ref, now int64) {
 		fd, remote, local, e := f.socks.Accept(int(p.fd))
 		switch e {
 		case 0:
-			f.upper(p.dir, &remote).Accept(fd, remote, local, p.to, now)
+			u := f.upper(p.dir, &remote)
+			if u == f.up.Guest && remote.Addr.IsLoopback() {
+				sock.Calm(fd) // the bypass does it once it pays
+			}
+			u.Accept(fd, remote, local, p.to, now)
 		case syscall.EMFILE, syscall.ENFILE:
-			f.Failed++
 			if !f.refuseOne(p) {
 				return
 			}
+			f.Failed++
 		case syscall.EINTR, syscall.ECONNABORTED:
 		default:
 			return
@@ -136,7 +141,10 @@ func (f *Ports) upper(d Direction, remote *inet.Endpoint) Accepter {
 // accepts would make the listener readable for ever.
 func (f *Ports) refuseOne(p *port) bool {
 	if f.spare < 0 {
-		return false
+		f.takeSpare() // somebody else may have had the last one
+		if f.spare < 0 {
+			return false
+		}
 	}
 	sock.Close(f.spare)
 	f.spare = -1
