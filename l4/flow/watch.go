@@ -19,3 +19,12 @@ type Watcher interface {
 	// Ended also says why, in a few words.
 	Ended(p Passage, why string)
 }
+
+// Info is a flow as a table of flows shows it.
+type Info struct {
+	Passage
+	State           string // of TCP
+	ToHost, ToGuest uint64 // bytes of TCP, datagrams of UDP, messages of ICMP
+	Started         int64  // by the clock of the flow's thread, in nanoseconds
+	LastSeen        int64  // likewise; 0 if that is not known
+}

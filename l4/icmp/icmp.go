@@ -125,21 +125,11 @@ func (t *Translator) SetOutbound(out4, out6 sock.Outbound) { t.cfg.Out4, t.cfg.O
 // Check says why ping will not work, and the command that mends it; nil if it will.
 func Check() error { return sock.CheckPing() }
 
-// Info is a flow as a table of flows shows it.
-type Info struct {
-	Key      flow.Key // the guest's port is the identifier
-	Peer     inet.Addr
-	ToHost   uint64 // messages
-	ToGuest  uint64
-	Started  int64
-	LastSeen int64
-}
-
 // Each calls f for every flow.
-func (t *Translator) Each(f func(Info)) {
+func (t *Translator) Each(f func(flow.Info)) {
 	t.flows.All(func(e *entry) {
 		c := &e.Val
-		f(Info{Key: e.Key, Peer: c.peer, ToHost: c.sent, ToGuest: c.rcvd, Started: c.started, LastSeen: c.last})
+		f(flow.Info{Passage: passage(e), ToHost: c.sent, ToGuest: c.rcvd, Started: c.started, LastSeen: c.last})
 	})
 }
 

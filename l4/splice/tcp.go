@@ -271,23 +271,13 @@ func (t *TCP) all(f func(*conn)) {
 // Len is the number of connections.
 func (t *TCP) Len() int { return t.conns.n }
 
-// Info is a connection as a table of flows shows it.
-type Info struct {
-	Out       bool          // from the guest's namespace to the host
-	Initiator inet.Endpoint // and where it came to is Local
-	Local     inet.Addr
-	Target    inet.Endpoint
-	State     string
-	Sent      uint64 // bytes to the target
-	Received  uint64 // bytes from it
-	Started   int64
-}
-
 // Each calls f for every connection.
-func (t *TCP) Each(f func(Info)) {
+func (t *TCP) Each(f func(flow.Info)) {
 	t.all(func(c *conn) {
-		i := Info{Out: c.out, Initiator: c.remote, Local: c.local, Target: c.dst, State: "established",
-			Sent: c.half[0].moved, Received: c.half[1].moved, Started: c.started}
+		i := flow.Info{Passage: c.passage(), State: "established", ToHost: c.half[0].moved, ToGuest: c.half[1].moved, Started: c.started}
+		if i.FromHost {
+			i.ToHost, i.ToGuest = i.ToGuest, i.ToHost
+		}
 		switch {
 		case c.state == connecting:
 			i.State = "connecting"

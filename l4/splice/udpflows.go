@@ -195,23 +195,16 @@ func (t *UDP) Close() {
 	}
 }
 
-// UDPInfo is a flow as a table of flows shows it.
-type UDPInfo struct {
-	Out            bool
-	Client, To     inet.Endpoint // and where it sends to
-	Target         inet.Endpoint
-	Sent, Received uint64 // datagrams to the target, from it
-	Started        int64
-	LastSeen       int64
-}
-
 // Each calls f for every flow.
-func (t *UDP) Each(f func(UDPInfo)) {
+func (t *UDP) Each(f func(flow.Info)) {
 	for s := range t.flows {
 		t.flows[s].All(func(e *entry) {
 			v := &e.Val
-			f(UDPInfo{Out: s == 1, Client: e.Key.Guest, To: e.Key.Remote, Target: v.dst, Sent: v.sent, Received: v.rcvd,
-				Started: v.started, LastSeen: v.last})
+			i := flow.Info{Passage: passage(s, e), ToHost: v.sent, ToGuest: v.rcvd, Started: v.started, LastSeen: v.last}
+			if i.FromHost {
+				i.ToHost, i.ToGuest = i.ToGuest, i.ToHost
+			}
+			f(i)
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"passt/l4/flow"
+	"passt/l4/sock"
 )
 
 // record is a flow.Watcher that writes down what it hears.
@@ -31,5 +32,27 @@ func TestWatch(t *testing.T) {
 	want := []string{"began by host", "began by guest", "ended by host: stopped", "ended by guest: stopped"}
 	if !slices.Equal([]string(got), want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestEach wants bytes counted by where they go, not by who began.
+func TestEach(t *testing.T) {
+	for _, out := range []bool{false, true} {
+		m := newMachine(t)
+		m.accept(out)
+		m.event(fdServer, sock.Out)
+		m.socks[fdClient].in = []byte("question")
+		m.event(fdClient, sock.In)
+		m.socks[fdServer].in = []byte("yes")
+		m.event(fdServer, sock.In)
+		var got []flow.Info
+		m.tcp.Each(func(i flow.Info) { got = append(got, i) })
+		toHost, toGuest := uint64(3), uint64(8)
+		if out {
+			toHost, toGuest = 8, 3
+		}
+		if len(got) != 1 || got[0].FromHost == out || got[0].ToHost != toHost || got[0].ToGuest != toGuest || got[0].State != "established" {
+			t.Errorf("out %v: %+v", out, got)
+		}
 	}
 }

@@ -106,25 +106,12 @@ func (t *Translator) Len() int { return t.conns.Len() }
 
 func (t *Translator) ref(e *entry) sock.Ref { return sock.MakeRef(sock.KindTCP, e.Gen(), e.ID()) }
 
-// Info is a connection as a table of flows shows it.
-type Info struct {
-	Key       flow.Key
-	Peer      inet.Endpoint // what the host's socket is connected to
-	FromHost  bool          // begun by the peer
-	State     string
-	FromGuest uint64 // bytes
-	ToGuest   uint64
-	Started   int64
-	LastSeen  int64
-}
-
 // Each calls f for every connection.
-func (t *Translator) Each(f func(Info)) {
+func (t *Translator) Each(f func(flow.Info)) {
 	t.conns.All(func(e *entry) {
 		c := &e.Val
-		f(Info{
-			Key: e.Key, Peer: c.peer, FromHost: c.has(fromHost), State: c.shown(), FromGuest: c.bytesIn, ToGuest: c.bytesOut,
-			Started: c.started, LastSeen: c.lastSeen,
+		f(flow.Info{
+			Passage: passage(e), State: c.shown(), ToHost: c.bytesIn, ToGuest: c.bytesOut, Started: c.started, LastSeen: c.lastSeen,
 		})
 	})
 }

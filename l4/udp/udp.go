@@ -238,25 +238,11 @@ func (t *Translator) gro(wide, both bool) bool {
 	return t.caps.Offload&need == need
 }
 
-// Info is a flow as a table of flows shows it.
-type Info struct {
-	Key           flow.Key
-	Peer          inet.Endpoint
-	HostInitiated bool
-	ToHost        uint64 // datagrams
-	ToGuest       uint64
-	Started       int64
-	LastSeen      int64
-}
-
 // Each calls f for every flow.
-func (t *Translator) Each(f func(Info)) {
+func (t *Translator) Each(f func(flow.Info)) {
 	t.flows.All(func(e *entry) {
 		c := &e.Val
-		f(Info{
-			Key: e.Key, Peer: c.peer, HostInitiated: c.flags&hostInitiated != 0, ToHost: c.sent, ToGuest: c.rcvd,
-			Started: c.started, LastSeen: c.last,
-		})
+		f(flow.Info{Passage: passage(e), ToHost: c.sent, ToGuest: c.rcvd, Started: c.started, LastSeen: c.last})
 	})
 }
 

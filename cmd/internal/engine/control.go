@@ -5,14 +5,13 @@ package engine
 // goroutine.
 
 import (
+	"slices"
+
 	"passt/cmd/internal/control"
 	"passt/l3"
 	"passt/l3/inet"
+	"passt/l4/flow"
 	"passt/l4/fwd"
-	"passt/l4/icmp"
-	"passt/l4/splice"
-	"passt/l4/tcp"
-	"passt/l4/udp"
 )
 
 var _ control.Instance = (*Engine)(nil)
@@ -40,16 +39,6 @@ func (e *Engine) abilities() control.Abilities {
 	}
 }
 
-// snapshot is the flows of a worker at one moment.
-type snapshot struct {
-	now    int64
-	tcp    []tcp.Info
-	udp    []udp.Info
-	icmp   []icmp.Info
-	local  []splice.Info
-	locals []splice.UDPInfo
-}
-
 // few is how many flows may begin between two looks at their number.
 const few = 64
 
@@ -57,126 +46,90 @@ const few = 64
 func (e *Engine) Flows() []control.Flow {
 	var out []control.Flow
 	for _, w := range e.workers {
-		var n lengths
-		w.call(func() { n = w.lengths() })
-		// Memory is got here, not while packets wait; a few more flows may have begun.
-		s := snapshot{
-			tcp: make([]tcp.Info, 0, n.tcp+few), udp: make([]udp.Info, 0, n.udp+few), icmp: make([]icmp.Info, 0, n.icmp+few),
-			local: make([]splice.Info, 0, n.local+few), locals: make([]splice.UDPInfo, 0, n.locals+few),
+		var n int
+		var now int64
+		w.call(func() { n = w.flows() })
+		infos := make([]flow.Info, 0, n+few) // here, not while packets wait
+		w.call(func() {
+			now = w.now()
+			w.eachFlow(func(i flow.Info) { infos = append(infos, i) })
+		})
+		out = slices.Grow(out, len(infos))
+		for i := range infos {
+			out = append(out, shown(&infos[i], now))
 		}
-		w.call(func() { s.take(w) })
-		out = append(out, s.flows()...)
 	}
 	return out
 }
 
-// lengths is how many flows a worker has.
-type lengths struct{ tcp, udp, icmp, local, locals int }
-
-func (w *worker) lengths() (n lengths) {
+// flows is how many flows a worker has.
+func (w *worker) flows() (n int) {
 	if w.tcp != nil {
-		n.tcp = w.tcp.Len()
+		n += w.tcp.Len()
 	}
 	if w.udp != nil {
-		n.udp = w.udp.Len()
+		n += w.udp.Len()
 	}
 	if w.icmp != nil {
-		n.icmp = w.icmp.Len()
+		n += w.icmp.Len()
 	}
 	if w.spliceTCP != nil {
-		n.local = w.spliceTCP.Len()
+		n += w.spliceTCP.Len()
 	}
 	if w.spliceUDP != nil {
-		n.locals = w.spliceUDP.Len()
+		n += w.spliceUDP.Len()
 	}
 	return n
 }
 
-// take copies the flows of w, on its thread.
-func (s *snapshot) take(w *worker) {
-	s.now = w.now()
+// eachFlow calls f for every flow, on the worker's thread.
+func (w *worker) eachFlow(f func(flow.Info)) {
 	if w.tcp != nil {
-		w.tcp.Each(func(i tcp.Info) { s.tcp = append(s.tcp, i) })
+		w.tcp.Each(f)
 	}
 	if w.udp != nil {
-		w.udp.Each(func(i udp.Info) { s.udp = append(s.udp, i) })
+		w.udp.Each(f)
 	}
 	if w.icmp != nil {
-		w.icmp.Each(func(i icmp.Info) { s.icmp = append(s.icmp, i) })
+		w.icmp.Each(f)
 	}
 	if w.spliceTCP != nil {
-		w.spliceTCP.Each(func(i splice.Info) { s.local = append(s.local, i) })
+		w.spliceTCP.Each(f)
 	}
 	if w.spliceUDP != nil {
-		w.spliceUDP.Each(func(i splice.UDPInfo) { s.locals = append(s.locals, i) })
+		w.spliceUDP.Each(f)
 	}
 }
 
-// flows are the flows of s as clients see them.
-func (s *snapshot) flows() []control.Flow {
-	out := make([]control.Flow, 0, len(s.tcp)+len(s.udp)+len(s.icmp)+len(s.local)+len(s.locals))
-	for i := range s.tcp {
-		f := &s.tcp[i]
-		out = append(out, control.Flow{
-			Protocol: "tcp", FromHost: f.FromHost, Guest: f.Key.Guest.String(), Remote: f.Key.Remote.String(), Host: f.Peer.String(),
-			State: f.State, Age: s.since(f.Started), Idle: s.since(f.LastSeen), ToHost: f.FromGuest, ToGuest: f.ToGuest,
-		})
+// shown is a flow as clients see it.
+func shown(i *flow.Info, now int64) control.Flow {
+	f := control.Flow{
+		Protocol: protocolName(i.Proto), Bypass: i.Bypass, FromHost: i.FromHost, State: i.State,
+		Guest: endpoint(i.Guest), Remote: endpoint(i.Remote), Host: endpoint(i.Host),
+		Age: seconds(now - i.Started), Idle: -1, ToHost: i.ToHost, ToGuest: i.ToGuest,
 	}
-	for i := range s.udp {
-		f := &s.udp[i]
-		out = append(out, control.Flow{
-			Protocol: "udp", FromHost: f.HostInitiated, Guest: f.Key.Guest.String(), Remote: f.Key.Remote.String(), Host: f.Peer.String(),
-			Age: s.since(f.Started), Idle: s.since(f.LastSeen), ToHost: f.ToHost, ToGuest: f.ToGuest,
-		})
+	if i.LastSeen != 0 {
+		f.Idle = seconds(now - i.LastSeen)
 	}
-	for i := range s.icmp {
-		f := &s.icmp[i]
-		out = append(out, control.Flow{
-			Protocol: protocolName(icmpOf(&f.Key.Guest.Addr)), Guest: f.Key.Guest.Addr.String(), Remote: f.Key.Remote.Addr.String(),
-			Host: f.Peer.String(), ID: f.Key.Guest.Port, Age: s.since(f.Started), Idle: s.since(f.LastSeen), ToHost: f.ToHost, ToGuest: f.ToGuest,
-		})
+	if i.Proto == l3.ProtoICMP || i.Proto == l3.ProtoICMPv6 {
+		f.Guest, f.ID = i.Guest.Addr.String(), i.Guest.Port
 	}
-	return s.bypassed(out)
+	return f
 }
 
-// bypassed adds the flows past the link to out.
-func (s *snapshot) bypassed(out []control.Flow) []control.Flow {
-	for i := range s.local {
-		f := &s.local[i]
-		c := control.Flow{
-			Protocol: "tcp", Bypass: true, FromHost: !f.Out, Guest: f.Target.String(), Host: f.Initiator.String(), State: f.State,
-			Age: s.since(f.Started), Idle: -1, ToHost: f.Received, ToGuest: f.Sent,
-		}
-		if f.Out {
-			c.Guest, c.Remote, c.Host = f.Initiator.String(), f.Local.String(), f.Target.String()
-			c.ToHost, c.ToGuest = f.Sent, f.Received
-		}
-		out = append(out, c)
+// endpoint is e for people: without a port if there is none, and nothing if e is not known.
+func endpoint(e inet.Endpoint) string {
+	switch {
+	case e == inet.Endpoint{}:
+		return ""
+	case e.Port == 0:
+		return e.Addr.String()
 	}
-	for i := range s.locals {
-		f := &s.locals[i]
-		c := control.Flow{
-			Protocol: "udp", Bypass: true, FromHost: !f.Out, Guest: f.Target.String(), Host: f.Client.String(),
-			Age: s.since(f.Started), Idle: s.since(f.LastSeen), ToHost: f.Received, ToGuest: f.Sent,
-		}
-		if f.Out {
-			c.Guest, c.Remote, c.Host = f.Client.String(), f.To.String(), f.Target.String()
-			c.ToHost, c.ToGuest = f.Sent, f.Received
-		}
-		out = append(out, c)
-	}
-	return out
+	return e.String()
 }
 
-// since is how long ago t was, in seconds.
-func (s *snapshot) since(t int64) float64 { return float64(max(s.now-t, 0)/1e6) / 1e3 }
-
-func icmpOf(guest *inet.Addr) uint8 {
-	if guest.Is4() {
-		return l3.ProtoICMP
-	}
-	return l3.ProtoICMPv6
-}
+// seconds is a time in nanoseconds, to a millisecond.
+func seconds(ns int64) float64 { return float64(max(ns, 0)/1e6) / 1e3 }
 
 func protocolName(proto uint8) string {
 	switch proto {

@@ -155,15 +155,15 @@ func (l *flowLog) line(text string, p *flow.Passage, args ...any) {
 	if !ok {
 		return
 	}
-	from, to := "guest", []any{"guest", p.Guest}
+	from, to := "guest", []any{"guest", endpoint(p.Guest)}
 	if p.FromHost {
 		from = "host"
 	}
-	if p.Remote != (flow.Passage{}).Remote {
-		to = append(to, "remote", p.Remote)
+	if r := endpoint(p.Remote); r != "" {
+		to = append(to, "remote", r)
 	}
 	if p.Host != p.Remote {
-		to = append(to, "host", p.Host)
+		to = append(to, "host", endpoint(p.Host))
 	}
 	all := append([]any{"protocol", protocolName(p.Proto), "from", from}, to...)
 	if p.Bypass {

@@ -13,10 +13,6 @@ import (
 	"passt/l3"
 	"passt/l3/inet"
 	"passt/l4/flow"
-	"passt/l4/icmp"
-	"passt/l4/splice"
-	"passt/l4/tcp"
-	"passt/l4/udp"
 )
 
 func TestLower(t *testing.T) {
@@ -76,26 +72,40 @@ func TestFlowLog(t *testing.T) {
 	}
 }
 
-func TestSnapshot(t *testing.T) {
+func TestShown(t *testing.T) {
 	const s = 1_000_000_000
-	snap := snapshot{
-		now: 10 * s,
-		tcp: []tcp.Info{{Key: flow.Key{Guest: at("192.0.2.2:1000"), Remote: at("192.0.2.1:80")}, Peer: at("127.0.0.1:80"),
-			State: "established", FromGuest: 5, ToGuest: 7, Started: 2 * s, LastSeen: 9 * s}},
-		udp: []udp.Info{{Key: flow.Key{Guest: at("192.0.2.2:53"), Remote: at("192.0.2.9:9")}, Peer: at("192.0.2.9:9"), HostInitiated: true,
-			ToHost: 1, ToGuest: 2, Started: 9 * s, LastSeen: 9*s + s/2}},
-		icmp:   []icmp.Info{{Key: flow.Key{Guest: at("[2001:db8::2]:77"), Remote: at("[2001:db8::9]:0")}, Peer: at("[2001:db8::9]:0").Addr, ToHost: 3}},
-		local:  []splice.Info{{Initiator: at("127.0.0.1:5"), Target: at("192.0.2.2:80"), State: "connecting", Sent: 1, Received: 2, Started: 10 * s}},
-		locals: []splice.UDPInfo{{Out: true, Client: at("127.0.0.1:5"), To: at("127.0.0.1:53"), Target: at("127.0.0.1:54"), Sent: 1, Received: 2, LastSeen: 10 * s}},
-	}
-	want := []control.Flow{
-		{Protocol: "tcp", Guest: "192.0.2.2:1000", Remote: "192.0.2.1:80", Host: "127.0.0.1:80", State: "established", Age: 8, Idle: 1, ToHost: 5, ToGuest: 7},
-		{Protocol: "udp", FromHost: true, Guest: "192.0.2.2:53", Remote: "192.0.2.9:9", Host: "192.0.2.9:9", Age: 1, Idle: 0.5, ToHost: 1, ToGuest: 2},
-		{Protocol: "icmpv6", Guest: "2001:db8::2", Remote: "2001:db8::9", Host: "2001:db8::9", ID: 77, Age: 10, Idle: 10, ToHost: 3},
-		{Protocol: "tcp", Bypass: true, FromHost: true, Guest: "192.0.2.2:80", Host: "127.0.0.1:5", State: "connecting", Idle: -1, ToHost: 2, ToGuest: 1},
-		{Protocol: "udp", Bypass: true, Guest: "127.0.0.1:5", Remote: "127.0.0.1:53", Host: "127.0.0.1:54", Age: 10, ToHost: 1, ToGuest: 2},
-	}
-	if got := snap.flows(); !slices.Equal(got, want) {
-		t.Errorf("got  %+v\nwant %+v", got, want)
+	for _, tt := range []struct {
+		in   flow.Info
+		want control.Flow
+	}{
+		{flow.Info{
+			Passage: flow.Passage{Proto: l3.ProtoTCP, Guest: at("192.0.2.2:1000"), Remote: at("192.0.2.1:80"), Host: at("127.0.0.1:80")},
+			State:   "established", ToHost: 5, ToGuest: 7, Started: 2 * s, LastSeen: 9 * s,
+		}, control.Flow{
+			Protocol: "tcp", Guest: "192.0.2.2:1000", Remote: "192.0.2.1:80", Host: "127.0.0.1:80",
+			State: "established", Age: 8, Idle: 1, ToHost: 5, ToGuest: 7,
+		}},
+		{flow.Info{
+			Passage: flow.Passage{Proto: l3.ProtoUDP, FromHost: true, Guest: at("192.0.2.2:53"), Remote: at("192.0.2.9:9"), Host: at("192.0.2.9:9")},
+			ToHost:  1, ToGuest: 2, Started: 9 * s, LastSeen: 9*s + s/2,
+		}, control.Flow{
+			Protocol: "udp", FromHost: true, Guest: "192.0.2.2:53", Remote: "192.0.2.9:9", Host: "192.0.2.9:9", Age: 1, Idle: 0.5, ToHost: 1, ToGuest: 2,
+		}},
+		{flow.Info{
+			Passage: flow.Passage{Proto: l3.ProtoICMPv6, Guest: at("[2001:db8::2]:77"), Remote: at("[2001:db8::9]:0"), Host: at("[2001:db8::9]:0")},
+			ToHost:  3, Started: 1, LastSeen: 10 * s,
+		}, control.Flow{
+			Protocol: "icmpv6", Guest: "2001:db8::2", Remote: "2001:db8::9", Host: "2001:db8::9", ID: 77, Age: 9.999, ToHost: 3,
+		}},
+		{flow.Info{
+			Passage: flow.Passage{Proto: l3.ProtoTCP, Bypass: true, FromHost: true, Guest: at("192.0.2.2:80"), Host: at("127.0.0.1:5")},
+			State:   "connecting", ToHost: 2, ToGuest: 1, Started: 11 * s,
+		}, control.Flow{
+			Protocol: "tcp", Bypass: true, FromHost: true, Guest: "192.0.2.2:80", Host: "127.0.0.1:5", State: "connecting", Idle: -1, ToHost: 2, ToGuest: 1,
+		}},
+	} {
+		if got := shown(&tt.in, 10*s); got != tt.want {
+			t.Errorf("got  %+v\nwant %+v", got, tt.want)
+		}
 	}
 }
