@@ -17,7 +17,8 @@
 //
 // In N, the tap has an MTU of 65520 bytes, or of 1500 for some rows. G stands in for a virtual
 // machine: "passt guest", always of this build, passes frames between a tap in it and the UNIX
-// socket of the passt under test. CPU time and memory are those of the translator alone, from
+// socket of the passt under test. Its TCP has cubic for congestion control, as a guest's kernel has
+// by default. CPU time and memory are those of the translator alone, from
 // /proc, without the load and without "passt guest".
 //
 // What fails or stalls is shown as such, within seconds, and never ends the run.

@@ -216,6 +216,10 @@ func (b *bench) upPasst(ctx context.Context, s *subject, t tool, mtu int) error 
 	if err := s.make(); err != nil {
 		return err
 	}
+	// A kernel of its own would have this, and not what the host has: best effort, as it may lack it.
+	_ = s.inside.do(func() error {
+		return os.WriteFile("/proc/sys/net/ipv4/tcp_congestion_control", []byte("cubic"), 0)
+	})
 	_, err = b.run(s, s.inside, false, b.guest, "guest", "--socket", socket, "--mtu", strconv.Itoa(mtu), "--config-net")
 	return err
 }
