@@ -13,36 +13,51 @@ import (
 // Sum adds the words of b to sum. A last odd byte counts as the high half of a word, so b
 // may be continued only if its length is even.
 func Sum(sum uint32, b []byte) uint32 {
-	// The sum does not depend on the byte order of the additions, so eight bytes are
-	// added at a time, with end-around carry, and folded at the end (RFC 1071, section 2).
-	var acc, c uint64
-	for len(b) >= 64 {
-		acc, c = bits.Add64(acc, binary.BigEndian.Uint64(b), 0)
-		acc, c = bits.Add64(acc, binary.BigEndian.Uint64(b[8:]), c)
-		acc, c = bits.Add64(acc, binary.BigEndian.Uint64(b[16:]), c)
-		acc, c = bits.Add64(acc, binary.BigEndian.Uint64(b[24:]), c)
-		acc, c = bits.Add64(acc, binary.BigEndian.Uint64(b[32:]), c)
-		acc, c = bits.Add64(acc, binary.BigEndian.Uint64(b[40:]), c)
-		acc, c = bits.Add64(acc, binary.BigEndian.Uint64(b[48:]), c)
-		acc, c = bits.Add64(acc, binary.BigEndian.Uint64(b[56:]), c)
-		acc += c
-		b = b[64:]
+	// The sum does not depend on the byte order of the additions, but for the order of its own
+	// two bytes, so eight bytes are added at a time as most machines have them, with end-around
+	// carry, and in two chains, since each addition waits for the carry of the one before
+	// (RFC 1071, section 2).
+	var x, y, c uint64
+	for len(b) >= 128 {
+		p := b[:128:128]
+		x, c = bits.Add64(x, binary.LittleEndian.Uint64(p[0:]), 0)
+		x, c = bits.Add64(x, binary.LittleEndian.Uint64(p[8:]), c)
+		x, c = bits.Add64(x, binary.LittleEndian.Uint64(p[16:]), c)
+		x, c = bits.Add64(x, binary.LittleEndian.Uint64(p[24:]), c)
+		x, c = bits.Add64(x, binary.LittleEndian.Uint64(p[32:]), c)
+		x, c = bits.Add64(x, binary.LittleEndian.Uint64(p[40:]), c)
+		x, c = bits.Add64(x, binary.LittleEndian.Uint64(p[48:]), c)
+		x, c = bits.Add64(x, binary.LittleEndian.Uint64(p[56:]), c)
+		x += c
+		y, c = bits.Add64(y, binary.LittleEndian.Uint64(p[64:]), 0)
+		y, c = bits.Add64(y, binary.LittleEndian.Uint64(p[72:]), c)
+		y, c = bits.Add64(y, binary.LittleEndian.Uint64(p[80:]), c)
+		y, c = bits.Add64(y, binary.LittleEndian.Uint64(p[88:]), c)
+		y, c = bits.Add64(y, binary.LittleEndian.Uint64(p[96:]), c)
+		y, c = bits.Add64(y, binary.LittleEndian.Uint64(p[104:]), c)
+		y, c = bits.Add64(y, binary.LittleEndian.Uint64(p[112:]), c)
+		y, c = bits.Add64(y, binary.LittleEndian.Uint64(p[120:]), c)
+		y += c
+		b = b[128:]
 	}
 	for len(b) >= 8 {
-		acc, c = bits.Add64(acc, binary.BigEndian.Uint64(b), 0)
-		acc += c
+		x, c = bits.Add64(x, binary.LittleEndian.Uint64(b), 0)
+		x += c
 		b = b[8:]
 	}
-	var tail uint64
+	s := x>>32 + x&0xffffffff + y>>32 + y&0xffffffff
 	for len(b) >= 2 {
-		tail += uint64(binary.BigEndian.Uint16(b))
+		s += uint64(binary.LittleEndian.Uint16(b))
 		b = b[2:]
 	}
 	if len(b) == 1 {
-		tail += uint64(b[0]) << 8
+		s += uint64(b[0])
 	}
-	s := acc>>32 + acc&0xffffffff + tail + uint64(sum)
 	s = s>>32 + s&0xffffffff
+	s = s>>16&0xffff + s&0xffff + s>>32
+	s = s>>16 + s&0xffff
+	s = s>>16 + s&0xffff
+	s = uint64(sum) + uint64(bits.ReverseBytes16(uint16(s)))
 	return uint32(s>>32 + s&0xffffffff)
 }
 

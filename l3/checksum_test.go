@@ -2,6 +2,7 @@ package l3
 
 import (
 	"math/rand/v2"
+	"strconv"
 	"testing"
 )
 
@@ -62,9 +63,13 @@ func TestTemplate(t *testing.T) {
 }
 
 func BenchmarkSum(b *testing.B) {
-	buf := make([]byte, 65536)
-	b.SetBytes(int64(len(buf)))
-	for b.Loop() {
-		Sum(0, buf)
+	for _, n := range []int{20, 1460, 65536} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			buf := make([]byte, n)
+			b.SetBytes(int64(n))
+			for b.Loop() {
+				Sum(0, buf)
+			}
+		})
 	}
 }
