@@ -46,6 +46,8 @@ func TestErrors(t *testing.T) {
 		{"vsock and descriptor", ModePasst, "--vsock 1 -F 3", []string{"--vsock", "--fd"}},
 		{"pid file, empty", ModePasta, "--pid=", []string{"'--pid'", "path"}},
 		{"runas, empty group", ModePasta, "--runas x:", []string{"'--runas'", `"x:"`, "UID:GID"}},
+		{"runas, negative", ModePasta, "--runas=-1", []string{"'--runas'", `"-1"`, "UID:GID"}},
+		{"runas, negative group", ModePasta, "--runas x:-4294966296", []string{"'--runas'", "UID:GID"}},
 		{"runas, three", ModePasta, "--runas 1:2:3", []string{"'--runas'"}},
 		{"runas, large", ModePasta, "--runas 4294967295", []string{"'--runas'", "4294967294"}},
 

@@ -35,7 +35,7 @@ const AnyCID = 1<<32 - 1
 
 // Options is the command line, parsed and checked, before anything of the host was
 // looked at. It is written once, by Parse (and NotYet), and read-only after that; it
-// travels to later stages of the process as JSON.
+// travels to later stages of the process (encoding/gob).
 //
 // Where an option was not given, its field has the zero value unless the comment says
 // otherwise; pairs indexed by family have IPv4 at 0 and IPv6 at 1. Addresses have no zone.

@@ -134,7 +134,7 @@ func runAs(s string) error {
 		parts = append(parts, group)
 	}
 	for _, part := range parts {
-		if part == "" || strings.ContainsAny(part, ": \t\n\x00") {
+		if part == "" || strings.ContainsAny(part, ": \t\n\x00") || strings.ContainsAny(part[:1], "+-") {
 			return errors.New(wrong)
 		}
 		if strings.Trim(part, "0123456789") == "" {

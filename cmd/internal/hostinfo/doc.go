@@ -8,6 +8,6 @@
 // Network, so every topology can be a row of a table.
 //
 // The first stage of the process calls Resolve, while it still sees the host. The Network
-// travels to the later stages as JSON. No layer below cmd may import this package, and it
+// travels to the later stages (encoding/gob, and JSON for a change). No layer below cmd may import this package, and it
 // must not import any of them.
 package hostinfo

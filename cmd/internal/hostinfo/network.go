@@ -13,7 +13,7 @@ const (
 
 // Network is what the guest gets: the outcome of the command line and of what the host
 // has. It is written once, by Resolve or Again, and read-only after that; it travels to
-// other stages of the process as JSON.
+// other stages of the process (encoding/gob and JSON).
 type Network struct {
 	V4, V6 Family
 	IfName string           // name of the interface in the namespace

@@ -12,7 +12,7 @@ import (
 // thread is in one; setns(2) changes it.
 
 // Target is a network namespace that exists already, held open together with the means to
-// notice its end. It travels to other stages of the process as JSON, its descriptors beside
+// notice its end. It travels to other stages of the process, its descriptors beside
 // it; -1 stands for one that is not there.
 type Target struct {
 	FD    int

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/cmd/internal/conf"
 )
 
 // launchSupervisor is the first process where the program goes to the background. It returns the exit
@@ -24,7 +26,11 @@ func launchSupervisor(c *config) int {
 		log.Error(err.Error())
 		return exitFailure
 	}
-	pid, err := launch(argSupervisor, c, theirs, forked(&syscall.SysProcAttr{Setsid: true}))
+	arg := argSupervisor
+	if c.Options.Mode == conf.ModePasst {
+		arg = argGuests
+	}
+	pid, err := launch(arg, c, theirs, forked(&syscall.SysProcAttr{Setsid: true}))
 	unix.Close(theirs)
 	if err != nil {
 		log.Error(err.Error())

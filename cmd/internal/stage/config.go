@@ -1,11 +1,11 @@
 package stage
 
 import (
-	"encoding/json"
+	"bytes"
+	"encoding/gob"
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"os"
 	"time"
 
@@ -17,11 +17,12 @@ import (
 	"passt/cmd/internal/netns"
 )
 
-// config is what a later stage is told at its start.
+// config is what a later stage is told at its start. It is encoded by encoding/gob, which, other
+// than JSON, leaves arguments and paths as they are that are no UTF-8.
 type config struct {
 	Options conf.Options
 	Network hostinfo.Network
-	Before  *hostinfo.Network `json:",omitempty"` // what the namespace to be updated has
+	Before  *hostinfo.Network // what the namespace to be updated has
 	Command command
 	Words   []string  // the user's command line, by which others find the process
 	Start   time.Time // when the start stage began; origin of the log's times
@@ -38,10 +39,6 @@ type config struct {
 	// For a namespace that exists; without any descriptors otherwise.
 	Target netns.Target
 	NS     int // the translator's socket to the namespace stage; -1 if it starts that itself
-
-	// BareAddr holds the addresses of Options.Addr that have no prefix length, since the
-	// text form of a netip.Prefix has no way to say so.
-	BareAddr [2]netip.Addr
 }
 
 // newConfig returns a config without any descriptors.
@@ -66,16 +63,11 @@ const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_
 // seal writes c to a memfd that nobody can change any more, and returns its descriptor,
 // which is closed on exec.
 func (c *config) seal() (fd int, err error) {
-	d := *c
-	for i, p := range d.Options.Addr {
-		if p.Addr().IsValid() && !p.IsValid() {
-			d.BareAddr[i], d.Options.Addr[i] = p.Addr(), netip.Prefix{}
-		}
-	}
-	b, err := json.Marshal(&d)
-	if err != nil {
+	var buf bytes.Buffer
+	if err := gob.NewEncoder(&buf).Encode(c); err != nil {
 		return -1, fmt.Errorf("encode the configuration: %w", err)
 	}
+	b := buf.Bytes()
 	fd, err = unix.MemfdCreate("pasta-config", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return -1, fmt.Errorf("create a file in memory: %w", err)
@@ -113,13 +105,8 @@ func unseal(fd int) (*config, error) {
 		off += n
 	}
 	c := &config{}
-	if err := json.Unmarshal(b, c); err != nil {
+	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(c); err != nil {
 		return nil, fmt.Errorf("decode the configuration: %w", err)
-	}
-	for i, a := range c.BareAddr {
-		if a.IsValid() {
-			c.Options.Addr[i] = netip.PrefixFrom(a, -1)
-		}
 	}
 	return c, nil
 }

@@ -13,11 +13,10 @@ import (
 
 	"passt/cmd/internal/conf"
 	"passt/cmd/internal/control"
-	"passt/link/stream"
 )
 
 // controls is the start stage's part of the control sockets.
-type controls struct{ own, conf string } // paths; empty if there is none
+type controls struct{ own, conf hostSocket }
 
 // openControls makes the sockets. Our own is no condition for the rest; that of --conf-path is.
 func (s *starter) openControls() (err error) {
@@ -25,24 +24,21 @@ func (s *starter) openControls() (err error) {
 	if err != nil {
 		s.log.Debug("no control socket, and so no passt ports and passt flows", "error", err)
 	} else {
-		s.controls.own, s.c.Control = path, fd
+		s.controls.own, s.c.Control = ownSocket(path), fd
 	}
-	if p := s.c.Options.ConfPath; p != "" {
-		if s.c.Conf, err = stream.Listen(p); err != nil {
+	if o := &s.c.Options; o.ConfPath != "" {
+		if s.controls.conf, s.c.Conf, err = listenAt(o.ConfPath); err != nil {
 			return fmt.Errorf("--conf-path: %w", err)
 		}
-		s.controls.conf = p
+		o.ConfPath = s.controls.conf.path
 	}
 	return nil
 }
 
 // remove removes the sockets.
 func (c *controls) remove() {
-	for _, p := range []string{c.own, c.conf} {
-		if p != "" {
-			_ = unix.Unlink(p) // somebody else may have removed it
-		}
-	}
+	c.own.remove()
+	c.conf.remove()
 }
 
 // serveControls serves the control sockets of e for as long as the process lives.
@@ -52,16 +48,13 @@ func (t *translator) serveControls(e runner) error {
 		return nil
 	}
 	s := control.NewServer(inst, t.c.identity(), t.log)
-	for _, c := range []struct {
-		fd    int
-		serve func(fd int) error
-	}{{t.c.Control, s.Serve}, {t.c.Conf, s.ServeConf}} {
-		if c.fd < 0 {
-			continue
+	if t.c.Control >= 0 {
+		if err := s.Serve(t.c.Control); err != nil {
+			t.log.Debug("no control socket, and so no passt ports and passt flows", "error", err)
 		}
-		if err := c.serve(c.fd); err != nil {
-			return err
-		}
+	}
+	if t.c.Conf >= 0 {
+		return s.ServeConf(t.c.Conf)
 	}
 	return nil
 }

@@ -39,14 +39,14 @@ func TestControls(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.c.Start = time.Unix(5, 0).UTC()
-	if want := control.Path(filepath.Join(dir, "passt"), unix.Getpid()); s.controls.own != want {
-		t.Errorf("path %s, want %s", s.controls.own, want)
+	if want := control.Path(filepath.Join(dir, "passt"), unix.Getpid()); s.controls.own.path != want {
+		t.Errorf("path %s, want %s", s.controls.own.path, want)
 	}
 	tr := &translator{c: &s.c, log: s.log}
 	if err := tr.serveControls(instance{}); err != nil {
 		t.Fatal(err)
 	}
-	r, err := control.Call(s.controls.own, &control.Request{Cmd: control.CmdList})
+	r, err := control.Call(s.controls.own.path, &control.Request{Cmd: control.CmdList})
 	want := control.Identity{Mode: "pasta", Start: s.c.Start, Conf: o.ConfPath, NetNS: o.NetNS}
 	if err != nil || r.Instance == nil || *r.Instance != want {
 		t.Errorf("got %+v, %v, want %+v", r, err, want)
@@ -54,8 +54,9 @@ func TestControls(t *testing.T) {
 	if _, err := os.Stat(o.ConfPath); err != nil {
 		t.Error(err)
 	}
+	own := s.controls.own.path
 	s.controls.remove()
-	for _, p := range []string{s.controls.own, o.ConfPath} {
+	for _, p := range []string{own, o.ConfPath} {
 		if _, err := os.Lstat(p); !os.IsNotExist(err) {
 			t.Errorf("%s is still there: %v", p, err)
 		}

@@ -15,6 +15,7 @@ import (
 // The value of argv[0] in the later stages, which is also what ps shows.
 const (
 	argSupervisor = "pasta: supervisor"
+	argGuests     = "passt: supervisor"
 	argUpdate     = "pasta: update"
 	argTranslator = "pasta: translator"
 	argNamespace  = "pasta: namespace"
@@ -34,7 +35,7 @@ const (
 func Dispatch() {
 	var run func(*config, int) int
 	switch os.Args[0] {
-	case argSupervisor:
+	case argSupervisor, argGuests:
 		run = superviseInBackground
 	case argUpdate:
 		run = update

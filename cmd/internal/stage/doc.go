@@ -41,7 +41,7 @@
 // one before the engine is built.
 //
 // A stage is recognised by its argv[0], which holds a space, as no file of this program
-// does. Configuration travels as JSON in a sealed memfd, which is never inherited by the
+// does. Configuration travels in a sealed memfd, which is never inherited by the
 // command. Descriptors are passed at numbers that were free, not at 3 and up, so that the
 // descriptors that the user passes to the command stay where they are.
 //

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -83,9 +84,6 @@ func newEngine(p engineParams) (runner, error) {
 	var capture *os.File
 	if p.PcapFD >= 0 {
 		capture = os.NewFile(uintptr(p.PcapFD), "capture")
-		if err := pcap.WriteHeader(capture); err != nil {
-			return nil, err
-		}
 	}
 	var stats any
 	links := make([]link.Device, 0, 1)
@@ -130,6 +128,14 @@ func newEngine(p engineParams) (runner, error) {
 	e, err := engine.New(ep)
 	if err != nil {
 		return nil, err
+	}
+	if capture != nil { // only now is it ours
+		if err := empty(p.PcapFD); err != nil {
+			return nil, fmt.Errorf("--pcap %s: %w", p.Options.Pcap, err)
+		}
+		if err := pcap.WriteHeader(capture); err != nil {
+			return nil, err
+		}
 	}
 	return e, nil
 }

@@ -71,7 +71,7 @@ func nobody() (uid, gid int) {
 func lookUp(s string) (uid, gid int, err error) {
 	name, group, hasGroup := strings.Cut(s, ":")
 	var u *user.User
-	if _, err = strconv.Atoi(name); err == nil {
+	if _, err = number(name); err == nil {
 		if u, err = user.LookupId(name); err != nil {
 			u = &user.User{Uid: name, Gid: name} // a number needs no entry
 		}
@@ -80,7 +80,7 @@ func lookUp(s string) (uid, gid int, err error) {
 	}
 	if hasGroup {
 		u.Gid = group
-		if _, err := strconv.Atoi(group); err != nil {
+		if _, err := number(group); err != nil {
 			g, err := user.LookupGroup(group)
 			if err != nil {
 				return 0, 0, errors.New("there is no such group in /etc/group")
@@ -88,9 +88,18 @@ func lookUp(s string) (uid, gid int, err error) {
 			u.Gid = g.Gid
 		}
 	}
-	if uid, err = strconv.Atoi(u.Uid); err != nil {
+	if uid, err = number(u.Uid); err != nil {
 		return 0, 0, err
 	}
-	gid, err = strconv.Atoi(u.Gid)
+	gid, err = number(u.Gid)
 	return uid, gid, err
+}
+
+// number reads a user or group ID. All ones is none: it means "no change" to setresuid(2).
+func number(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err == nil && n == 1<<32-1 {
+		err = strconv.ErrRange
+	}
+	return int(n), err
 }

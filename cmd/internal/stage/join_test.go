@@ -374,6 +374,9 @@ func TestLookUp(t *testing.T) {
 		{"54321", 54321, 54321, true}, // without an entry
 		{"54321:12345", 54321, 12345, true},
 		{"54321:root", 54321, 0, true},
+		{"-1", 0, 0, false},
+		{"root:-4294966296", 0, 0, false},
+		{"4294967295", 0, 0, false},
 		{"no-such-user", 0, 0, false},
 		{"root:no-such-group", 0, 0, false},
 	} {

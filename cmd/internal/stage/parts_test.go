@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -25,7 +26,8 @@ func TestConfigTravels(t *testing.T) {
 			MTU:  1500, Mask: -1,
 		},
 		Network: hostinfo.Network{IfName: "eth0", MTU: 65520},
-		Command: command{Name: "sh", Path: "/bin/sh", Args: []string{"sh", "-c", "\x00\xff"[:0]}},
+		Command: command{Name: "sh", Path: "/bin/sh", Args: []string{"sh", "-c", "a\xffb"}},
+		Words:   []string{"\xe9"},
 		Start:   time.Unix(5, 7).UTC(),
 		Pcap:    -1,
 	}
@@ -41,7 +43,7 @@ func TestConfigTravels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(got.Options, c.Options) || !reflect.DeepEqual(got.Network, c.Network) || !reflect.DeepEqual(got.Command, c.Command) || !got.Start.Equal(c.Start) {
+	if !reflect.DeepEqual(got.Options, c.Options) || !reflect.DeepEqual(got.Network, c.Network) || !reflect.DeepEqual(got.Command, c.Command) || !reflect.DeepEqual(got.Words, c.Words) || !got.Start.Equal(c.Start) {
 		t.Errorf("got %+v, want %+v", got, c)
 	}
 }
@@ -206,5 +208,66 @@ func TestUnprivileged(t *testing.T) {
 	}
 	if got, want := r.out.String(), "0\n1\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestHostSocket has two instances make a socket at one path, of which somebody has removed the first.
+func TestHostSocket(t *testing.T) {
+	t.Chdir(t.TempDir())
+	first, fd1, err := listenAt("socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd1)
+	if err := os.Remove("socket"); err != nil {
+		t.Fatal(err)
+	}
+	second, fd2, err := listenAt("socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd2)
+	first.remove()
+	if _, err := os.Lstat("socket"); err != nil {
+		t.Errorf("the first one has removed the second: %v", err)
+	}
+	path := second.path
+	if !filepath.IsAbs(path) {
+		t.Errorf("%s is not to be found from another folder", path)
+	}
+	second.remove()
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is left: %v", err)
+	}
+}
+
+// TestNonsense has a translator say what makes no sense, and not end.
+func TestNonsense(t *testing.T) {
+	ours, theirs, err := pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ours)
+	defer unix.Close(theirs)
+	pid, err := syscall.ForkExec("/bin/sleep", []string{"sleep", "100"}, &syscall.ProcAttr{})
+	if err != nil {
+		t.Skip("no sleep to be a translator:", err)
+	}
+	if err := unix.Sendmsg(theirs, []byte("{"), nil, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		_, err := newStarter(newConfig(&conf.Options{}), -1).supervise(pid, ours)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("no error")
+		}
+	case <-time.After(10 * time.Second):
+		_ = unix.Kill(pid, unix.SIGKILL)
+		t.Error("still waiting for it")
 	}
 }

@@ -27,8 +27,8 @@ const (
 
 // guestLink is the start stage's part of the link to a guest.
 type guestLink struct {
-	path string // of the socket, which is to be removed at the end; empty if none
-	fd   int    // the listening socket, or what --fd gave; -1 if none
+	hostSocket
+	fd int // the listening socket, or what --fd gave; -1 if none
 }
 
 // openLink makes what the guest is at the other end of, or checks it.
@@ -41,14 +41,12 @@ func openLink(o *conf.Options) (g guestLink, err error) {
 	case o.VSock != nil:
 		return g, nil // the translator listens: a library does it, in its own process
 	case o.Socket != "":
-		g.path = absolute(o.Socket) // which is to be found at the end, too
-		g.fd, err = stream.Listen(g.path)
+		g.hostSocket, g.fd, err = listenAt(o.Socket)
 		return g, err
 	}
 	for i := 1; i <= lastSocket; i++ {
-		g.path = fmt.Sprintf(defaultSocket, i)
 		// One that is in use, or that another user's process left, is not ours to take.
-		if g.fd, err = stream.Listen(g.path); err == nil {
+		if g.hostSocket, g.fd, err = listenAt(fmt.Sprintf(defaultSocket, i)); err == nil {
 			return g, nil
 		}
 	}
@@ -108,9 +106,7 @@ func (g *guestLink) passedOn() {
 // remove removes the socket. Its listening descriptor is open until then, so that nobody
 // takes the path over before.
 func (g *guestLink) remove() {
-	if g.path != "" && g.fd >= 0 {
-		_ = unix.Unlink(g.path) // it may have been removed by somebody else
-	}
+	g.hostSocket.remove()
 	if g.fd >= 0 {
 		unix.Close(g.fd)
 	}

@@ -199,7 +199,7 @@ func TestFiles(t *testing.T) {
 		}
 	})
 	t.Run("written", func(t *testing.T) {
-		r := pasta(t, conf.Options{FQDN: touchPcap, Pcap: pcap, PidFile: pid}, "sh", "-c", "sleep 0.2; cat "+pid)
+		r := pasta(t, conf.Options{FQDN: touchPcap, Pcap: pcap, PidFile: pid}, "cat", pid) // it is there from the start
 		if got := r.finish(t); got != 0 {
 			t.Errorf("exit status %d: %s", got, r.errs.String())
 		}
@@ -208,6 +208,31 @@ func TestFiles(t *testing.T) {
 		}
 		if b, err := os.ReadFile(pcap); err != nil || string(b) != "frame" {
 			t.Errorf("capture: %q, %v", b, err)
+		}
+	})
+	t.Run("failure changes none", func(t *testing.T) {
+		// They are those of another instance, perhaps.
+		for _, path := range []string{pcap, pid} {
+			if err := os.WriteFile(path, []byte("theirs"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := pasta(t, conf.Options{FQDN: failNew, Pcap: pcap, PidFile: pid}, "true").finish(t); got != 1 {
+			t.Errorf("exit status: got %d, want 1", got)
+		}
+		for _, path := range []string{pcap, pid} {
+			if b, err := os.ReadFile(path); err != nil || string(b) != "theirs" {
+				t.Errorf("%s: %q, %v", path, b, err)
+			}
+		}
+	})
+	t.Run("full", func(t *testing.T) {
+		r := pasta(t, conf.Options{PidFile: "/dev/full"}, "true")
+		if got := r.finish(t); got != 1 {
+			t.Errorf("exit status: got %d, want 1", got)
+		}
+		if got, want := r.errs.String(), "pasta: --pid /dev/full: no space left on device\n"; got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	})
 	t.Run("impossible", func(t *testing.T) {

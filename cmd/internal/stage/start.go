@@ -48,13 +48,14 @@ type starter struct {
 	controls controls
 	watch    *hostwatch.Watch // of the host's network; nil if there is none
 
-	userNS int  // to join before the network namespace; -1 if there is none
-	front  int  // socket to the first process, which waits for all to be ready; -1 if that is us
-	isUp   bool // all is ready
+	sigs   chan os.Signal // that ask us to stop
+	userNS int            // to join before the network namespace; -1 if there is none
+	front  int            // socket to the first process, which waits for all to be ready; -1 if that is us
+	isUp   bool           // all is ready
 }
 
 func newStarter(c config, front int) *starter {
-	return &starter{c: c, log: c.logger(), link: guestLink{fd: -1}, userNS: -1, front: front}
+	return &starter{c: c, log: c.logger(), link: guestLink{fd: -1}, sigs: make(chan os.Signal, 4), userNS: -1, front: front}
 }
 
 // main is the start stage from its beginning to its end.
@@ -77,8 +78,6 @@ func (s *starter) run() (int, error) {
 	if err := s.prepare(); err != nil {
 		return 0, err
 	}
-	sigs := make(chan os.Signal, 4)
-	notify(sigs, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT)
 	tty := foregroundTerminal()
 	defer tty.takeBack()
 
@@ -89,7 +88,7 @@ func (s *starter) run() (int, error) {
 	if err := letGo(); err != nil {
 		s.log.Debug(err.Error())
 	}
-	return s.supervise(pid, sock, sigs)
+	return s.supervise(pid, sock)
 }
 
 // notify passes signals on to c, except those that we were started to ignore, by nohup or
@@ -129,16 +128,17 @@ func (s *starter) prepare() (err error) {
 		return err
 	}
 	s.c.Network = *n
-	if err := s.createFiles(); err != nil {
-		return err
-	}
+	// What is made from here on is to be removed again, whatever ends us.
+	notify(s.sigs, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT)
 	if o.Mode == conf.ModePasst {
 		if s.link, err = openLink(o); err != nil {
 			return err
 		}
-		s.c.Link, s.c.Guests = s.link.fd, absolute(s.link.path)
+		s.c.Link, s.c.Guests = s.link.fd, s.link.path
 	}
-	o.ConfPath = absolute(o.ConfPath)
+	if err := s.createFiles(); err != nil {
+		return err
+	}
 	if err := s.openControls(); err != nil {
 		return err
 	}
@@ -244,6 +244,9 @@ func (s *starter) inNew() (spawner, error) {
 		if err := sandbox.SetUser(id.UID, id.GID); err != nil {
 			return nil, err
 		}
+		if err := unix.Faccessat(unix.AT_FDCWD, self, unix.X_OK, unix.AT_EACCESS); err != nil {
+			return nil, fmt.Errorf("execute this program again as user %d: %w; give everybody that permission, or choose a user with --runas", id.UID, err)
+		}
 	}
 	return forked(&syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWPID,
@@ -258,7 +261,7 @@ func explainNew(err error) error {
 
 // supervise passes on signals, and what changes on the host, until the translator is gone, and
 // returns the exit status.
-func (s *starter) supervise(pid, sock int, sigs <-chan os.Signal) (int, error) {
+func (s *starter) supervise(pid, sock int) (int, error) {
 	type heard struct {
 		message
 		fds []int
@@ -268,8 +271,10 @@ func (s *starter) supervise(pid, sock int, sigs <-chan os.Signal) (int, error) {
 		defer close(msgs)
 		for {
 			m, fds, err := recv(sock)
-			if err != nil {
-				return // the translator is gone
+			if err != nil { // the translator is gone, or out of its mind
+				closeAll(fds)
+				_ = unix.Kill(pid, unix.SIGKILL)
+				return
 			}
 			msgs <- heard{m, fds}
 		}
@@ -277,6 +282,7 @@ func (s *starter) supervise(pid, sock int, sigs <-chan os.Signal) (int, error) {
 	gone := s.frontGone()
 	var last message
 	var stopped bool
+	var broken error // why we have stopped
 	var kill <-chan time.Time
 	stop := func() {
 		if !stopped {
@@ -287,7 +293,7 @@ func (s *starter) supervise(pid, sock int, sigs <-chan os.Signal) (int, error) {
 	}
 	for open := true; open; {
 		select {
-		case <-sigs:
+		case <-s.sigs:
 			stop()
 		case <-gone:
 			if gone = nil; !s.isUp {
@@ -305,17 +311,30 @@ func (s *starter) supervise(pid, sock int, sigs <-chan os.Signal) (int, error) {
 			}
 			last = m.message
 			switch {
+			case m.Kind == kindConnected && !stopped:
+				if broken = s.writePID(); broken == nil {
+					_ = send(sock, message{Kind: kindGo}) // if it has gone, we hear of that
+					continue
+				}
+				stop()
 			case m.Kind == kindReady && !stopped && !s.isUp:
-				s.ready(sock)
-				s.follow(sock, m.IfName, m.fds)
-				continue
+				if broken = s.writePID(); broken == nil {
+					s.ready(sock)
+					s.follow(sock, m.IfName, m.fds)
+					continue
+				}
+				stop()
 			case m.Kind == kindExit:
 				s.stopFollowing()
 			}
 			closeAll(m.fds) // nothing else comes with any
 		}
 	}
-	return s.verdict(last, wait(pid), stopped)
+	ws := wait(pid)
+	if broken != nil {
+		return 0, broken
+	}
+	return s.verdict(last, ws, stopped)
 }
 
 func closeAll(fds []int) {
@@ -341,14 +360,26 @@ func (s *starter) verdict(last message, ws unix.WaitStatus, stopped bool) (int, 
 	return 0, fmt.Errorf("the translator process ended unexpectedly (%s)", describeStatus(ws))
 }
 
+// writePID has the file of --pid say who we are, once.
+func (s *starter) writePID() error {
+	f := s.pid
+	if f == nil {
+		return nil
+	}
+	s.pid = nil
+	defer unix.Close(f.fd)
+	err := empty(f.fd)
+	if err == nil {
+		_, err = unix.Write(f.fd, []byte(strconv.Itoa(os.Getpid())+"\n"))
+	}
+	if err != nil {
+		return fmt.Errorf("--pid %s: %w", f.path, err)
+	}
+	return nil
+}
+
 // ready is called once all is connected; sock leads to the translator.
 func (s *starter) ready(sock int) {
-	if s.pid != nil {
-		if _, err := unix.Write(s.pid.fd, []byte(strconv.Itoa(os.Getpid())+"\n")); err != nil {
-			s.log.Warn(fmt.Sprintf("--pid %s: %v", s.pid.path, err))
-		}
-		unix.Close(s.pid.fd)
-	}
 	s.files, s.isUp = nil, true // they are to stay now
 	if s.front >= 0 {
 		s.detach(sock)

@@ -32,6 +32,7 @@ type translator struct {
 	gone     chan unix.WaitStatus  // the command's, or the namespace stage's
 	left     chan struct{}         // a namespace that existed has ended
 	ended    chan error            // the engine's
+	mayGo    chan struct{}         // the command may run
 	networks chan hostinfo.Network // what the guest gets from then on
 	bind     binder
 }
@@ -43,6 +44,7 @@ func newTranslator(c *config, start int) *translator {
 		gone:     make(chan unix.WaitStatus, 1),
 		left:     make(chan struct{}),
 		ended:    make(chan error, 1),
+		mayGo:    make(chan struct{}),
 		networks: make(chan hostinfo.Network),
 	}
 }
@@ -123,6 +125,8 @@ func (t *translator) listen() {
 			return
 		}
 		switch m.Kind {
+		case kindGo:
+			close(t.mayGo)
 		case kindDetach:
 			t.detach()
 		case kindBound:
@@ -265,8 +269,13 @@ func (t *translator) watch(w *netns.Watch, fds []int) error {
 	return nil
 }
 
-// letCommandGo has the namespace stage execute the command, and waits until it has.
+// letCommandGo has the namespace stage execute the command, once the start stage has written
+// what the command may look for, and waits until it has.
 func (t *translator) letCommandGo() error {
+	if err := send(t.start, message{Kind: kindConnected}); err != nil {
+		return err
+	}
+	<-t.mayGo
 	if err := send(t.ns, message{Kind: kindGo}); err != nil {
 		return fmt.Errorf("start the command: %w", err)
 	}

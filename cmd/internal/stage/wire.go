@@ -18,8 +18,9 @@ type kind string
 
 const (
 	kindConfigured kind = "configured" // namespace → translator: the namespace is set up; the tap's queues and the network namespace come with it
-	kindGo         kind = "go"         // translator → namespace: become the command
+	kindGo         kind = "go"         // start → translator → namespace: become the command
 	kindFailed     kind = "failed"     // upwards: it did not work; Text says why, Code is the exit status
+	kindConnected  kind = "connected"  // translator → start: the command may run, once start says go
 	kindReady      kind = "ready"      // upwards: all is connected, and the command runs; with --config-net, the network namespace comes with it
 	kindDetach     kind = "detach"     // start → translator: let go of standard error, in the background
 	kindNetwork    kind = "network"    // start → translator: Network is what the guest gets from now on; Text says it for the log
