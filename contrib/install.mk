@@ -37,7 +37,8 @@ install: documents
 		install -m 644 out/documents/$$p.bash "$(DESTDIR)$(SHAREDIR)/bash-completion/completions/$$p" && \
 		install -m 644 out/documents/$$p.zsh "$(DESTDIR)$(ZSHDIR)/_$$p" && \
 		install -m 644 out/documents/$$p.fish "$(DESTDIR)$(SHAREDIR)/fish/vendor_completions.d/$$p.fish" || exit; done
-	sed 's,@BINDIR@,$(BINDIR),' contrib/systemd/passt@.service > "$(DESTDIR)$(UNITDIR)/passt@.service"
+	sed 's,@BINDIR@,$(BINDIR),' contrib/systemd/passt@.service > out/documents/passt@.service
+	install -m 644 out/documents/passt@.service "$(DESTDIR)$(UNITDIR)/passt@.service"
 
 # AppArmor is not everybody's, and its profiles name /usr/bin: a target of its own.
 .PHONY: install-apparmor
@@ -57,8 +58,9 @@ uninstall:
 	rm -f "$(DESTDIR)$(UNITDIR)/passt@.service"
 
 # A Debian package has its files below /usr and the manual pages compressed.
+# What is no version, but a commit, becomes one.
 .PHONY: deb
-deb: VERSION ?= 0.1.0
+deb: DEBVERSION ?= $(shell echo '$(VERSION)' | sed -e 's/^v//' -e 's/^[^0-9]/0.1.0+git&/' -e '/^[0-9a-f]\{7,\}\(-dirty\)*$$/s/^/0.1.0+git/')
 deb: PREFIX = /usr
 deb: ZSHDIR = /usr/share/zsh/vendor-completions
 deb: DESTDIR = out/deb
@@ -67,7 +69,7 @@ deb: clean-deb install
 	install -d out/deb/usr/share/doc/passt-go
 	install -m 644 README.md ARCHITECTURE.md out/deb/usr/share/doc/passt-go/
 	install -m 644 contrib/deb/copyright out/deb/usr/share/doc/passt-go/copyright
-	VERSION=$(VERSION) ARCH=$$(go env GOARCH) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+	VERSION=$(DEBVERSION) ARCH=$$(go env GOARCH) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
 		$(NFPM) package --config contrib/nfpm.yaml --packager deb --target out/
 
 .PHONY: clean-deb

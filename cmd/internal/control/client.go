@@ -12,14 +12,19 @@ import (
 // its time.
 const callPatience = 30 * time.Second
 
+// lookPatience is how long one waits to learn what an instance is.
+const lookPatience = time.Second
+
 // Call asks the instance at path. An error says that it was not reached or has refused.
-func Call(path string, q *Request) (*Response, error) {
+func Call(path string, q *Request) (*Response, error) { return call(path, q, callPatience) }
+
+func call(path string, q *Request, wait time.Duration) (*Response, error) {
 	c, err := net.DialTimeout("unix", path, patience)
 	if err != nil {
 		return nil, fmt.Errorf("reach the instance: %w", err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(callPatience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(wait)); err != nil {
 		return nil, err
 	}
 	if err := json.NewEncoder(c).Encode(q); err != nil {

@@ -5,8 +5,8 @@
 // sandbox closes, for the user who started the program only (mode 0600):
 //
 //   - one of our own in the folder of the user's instances (Folders), named after the number
-//     of the process, speaks lines of JSON (json.go). The commands "passt ports" and "passt
-//     flows" are its clients (Find, Client).
+//     of the process, speaks lines of JSON (json.go). The commands "passt ports", "passt
+//     flows" and "passt stats" are its clients (Find, Call).
 //   - the one at the path of --conf-path speaks the protocol of existing clients (wire.go).
 //
 // Each client has a goroutine of its own and a time limit, and what it sends has a bound, so

@@ -5,13 +5,16 @@ package control
 // is removed by whoever comes across it.
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -123,27 +126,36 @@ type Found struct {
 	Identity
 }
 
-// Running lists the user's instances.
-func Running() (out []Found) {
+// running lists the user's instances, or the one with the process number pid if that is not 0. All
+// are asked at once, so that one that is stuck costs a second and is listed by its number.
+func running(pid int) (out []Found) {
 	for _, dir := range Folders() {
 		if ours(dir, os.Geteuid()) != nil {
 			continue
 		}
-		for _, pid := range pids(dir) {
-			path := Path(dir, pid)
-			if !alive(path) {
-				continue
+		for _, p := range pids(dir) {
+			if path := Path(dir, p); (pid == 0 || p == pid) && alive(path) {
+				out = append(out, Found{Path: path, Identity: Identity{PID: p}})
 			}
-			r, err := Call(path, &Request{Cmd: CmdList})
-			if err != nil || r.Instance == nil {
-				continue // it may just be ending
-			}
-			f := Found{Path: path, Identity: *r.Instance}
-			f.PID = pid
-			out = append(out, f)
 		}
 	}
-	return out
+	var asked sync.WaitGroup
+	for i := range out {
+		asked.Go(out[i].ask)
+	}
+	asked.Wait()
+	return slices.DeleteFunc(out, func(f Found) bool { return f.Mode == "" && !alive(f.Path) })
+}
+
+// ask has the instance say what it is.
+func (f *Found) ask() {
+	r, err := call(f.Path, &Request{Cmd: CmdList}, lookPatience)
+	if err != nil || r.Instance == nil {
+		return // stuck, busy, or just ending
+	}
+	pid := f.PID
+	f.Identity = *r.Instance
+	f.PID = pid
 }
 
 // Which says which instance is meant; the zero Which, the only one.
@@ -155,7 +167,7 @@ type Which struct {
 
 // Find finds the instance that w means.
 func Find(w Which) (Found, error) {
-	all := Running()
+	all := running(w.PID)
 	var hits []Found
 	for _, f := range all {
 		if w.matches(&f) {
@@ -169,6 +181,8 @@ func Find(w Which) (Found, error) {
 		return Found{}, fmt.Errorf("more than one instance is meant; choose by --pid:\n%s", lines(hits))
 	case w.Socket != "":
 		return Found{Path: w.Socket}, nil // of another user, perhaps
+	case len(all) == 0 && w.PID != 0:
+		return Found{}, fmt.Errorf("no instance of this user has the process number %d", w.PID)
 	case len(all) == 0:
 		return Found{}, errors.New("no instance of this user is running")
 	}
@@ -204,7 +218,7 @@ func lines(fs []Found) string {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "  --pid %d  %s", f.PID, f.Mode)
+		fmt.Fprintf(&b, "  --pid %d  %s", f.PID, cmp.Or(f.Mode, "does not answer"))
 		for _, s := range []string{f.Identity.Socket, f.NetNS, f.Command} {
 			if s != "" {
 				b.WriteString("  " + s)

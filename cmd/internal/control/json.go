@@ -1,8 +1,8 @@
 package control
 
 // Our own protocol: a client sends requests and gets a response to each, in turn. Each is
-// one JSON object on a line. A request that can't be read is answered with the reason, and
-// is the last one of its client.
+// one JSON object on a line. A request that can't be read is answered with the reason, unless
+// it is too long, and is the last one of its client.
 
 import (
 	"passt/l3"

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -200,6 +201,25 @@ func TestFind(t *testing.T) {
 		if (err == nil) != tt.hit || tt.hit && (f.PID != 1 || f.Path != own) {
 			t.Errorf("%s: got %+v, %v", tt.name, f, err)
 		}
+	}
+	// One that is stuck: nobody accepts.
+	stuck, fd, err := Listen(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	began := time.Now()
+	if f, err := Find(Which{Name: "blue"}); err != nil || f.PID != 1 {
+		t.Errorf("beside a stuck one: got %+v, %v", f, err)
+	}
+	if took := time.Since(began); took > callPatience/2 {
+		t.Errorf("a stuck instance delays the search for another one by %v", took)
+	}
+	if f, err := Find(Which{PID: 3}); err != nil || f.Path != stuck {
+		t.Errorf("the stuck one: got %+v, %v", f, err)
+	}
+	if _, err := Find(Which{}); err == nil || !strings.Contains(err.Error(), "--pid 3  does not answer") {
+		t.Errorf("any: got %v", err)
 	}
 	if _, err := os.Stat(dead); !os.IsNotExist(err) {
 		t.Errorf("what a dead process left is there: %v", err)

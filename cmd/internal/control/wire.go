@@ -39,7 +39,7 @@ const (
 	nameSize    = 128
 	ifNameSize  = 16
 	ruleSize    = 56
-	// maxRules is the most rules of a table that is taken from a client.
+	// maxRules is the most rules of a table that is taken from a client, unless there are more already.
 	maxRules = 4096
 )
 
@@ -76,6 +76,14 @@ type wireTable struct {
 	dir   fwd.Direction
 	rules []fwd.Forward
 	parts [][]wireRule // of each of rules
+}
+
+// sent is how many rules a client is told of.
+func (t *wireTable) sent() (n uint32) {
+	for _, p := range t.parts {
+		n += uint32(len(p))
+	}
+	return n
 }
 
 // tablesOf puts rules into the tables that i has.
@@ -228,8 +236,8 @@ func readAnswer(r io.Reader, ts []wireTable) (c change, err error) {
 			return change{}, err
 		}
 		n := binary.BigEndian.Uint32(head[1:])
-		if n > maxRules {
-			return change{}, fmt.Errorf("%d rules: %d are the most", n, maxRules)
+		if most := max(maxRules, 2*t.sent()); n > most {
+			return change{}, fmt.Errorf("%d rules: %d are the most", n, most)
 		}
 		want := make(map[wireRule]int) // grows with what really comes
 		var order []wireRule

@@ -2,11 +2,15 @@ package control
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
 	"time"
+
+	"passt/l4/fwd"
 )
 
 const zeros16 = "00000000000000000000000000000000"
@@ -109,6 +113,24 @@ func TestReadAnswer(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestManyRules writes back more rules than a client may come up with, all but one of them.
+func TestManyRules(t *testing.T) {
+	var rules []fwd.Forward
+	for i := range 2 * maxRules {
+		rules = append(rules, forwards(t, fmt.Sprintf("t%d:1", i+1))...)
+	}
+	can := Abilities{V4: true, V6: true, TCP: true, UDP: true}
+	ts := tablesOf(rules, can)
+	b := binary.BigEndian.AppendUint32([]byte{ts[0].id}, uint32(len(rules)-1))
+	for _, p := range ts[0].parts[1:] {
+		b = append(b, p[0][:]...)
+	}
+	c, err := readAnswer(bytes.NewReader(append(b, 0)), ts)
+	if err != nil || len(c.add) != 0 || len(c.remove) != 1 {
+		t.Errorf("%d to add, %d to remove, %v", len(c.add), len(c.remove), err)
 	}
 }
 

@@ -151,13 +151,17 @@ func ipv6Disabled() bool {
 }
 
 func (f *facts) readResolvConf() {
-	file, err := os.Open(ResolvPath)
+	file, err := os.OpenFile(ResolvPath, os.O_RDONLY|unix.O_NONBLOCK, 0) // not to wait for who may write to a pipe
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
 	if err == nil {
 		defer file.Close()
-		f.resolv, err = ParseResolvConf(file)
+		if st, e := file.Stat(); e == nil && !st.Mode().IsRegular() {
+			err = fmt.Errorf("%s is no regular file", ResolvPath)
+		} else {
+			f.resolv, err = ParseResolvConf(file)
+		}
 	}
 	if err != nil {
 		f.problems = append(f.problems, fmt.Sprintf("no resolvers from the host: %v", err))

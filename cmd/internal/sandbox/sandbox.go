@@ -48,7 +48,8 @@ func SetUser(uid, gid int) error {
 //
 //  1. the root file system becomes an empty tmpfs that cannot be written to;
 //  2. files that it would still create are its owner's only, and the process is not
-//     dumpable: no core file, no ptrace by other processes of the user;
+//     dumpable: no core file, and no ptrace but by those who have power over the user
+//     namespace, as processes outside of it have of the user who made it;
 //  3. no execve gives any privileges, neither by a file's bits nor by user ID 0;
 //  4. of the capabilities, only c.Keep stays.
 //

@@ -92,7 +92,8 @@ func (s *starter) run() (int, error) {
 }
 
 // notify passes signals on to c, except those that we were started to ignore, by nohup or
-// as the background job of a shell: these are ignored by the command too.
+// as the background job of a shell. The command ignores SIGHUP and SIGINT too then; others the Go
+// runtime has taken over before it can be told, so that the command finds them at their default.
 func notify(c chan<- os.Signal, signals ...os.Signal) {
 	for _, s := range signals {
 		if !signal.Ignored(s) {
