@@ -29,7 +29,8 @@ there in one piece, and checksums that were left to the link are completed.`,
 
 	"socket": `The socket is for the user who started the program only. One that a dead process left at PATH is replaced;
 anything else that is there stays, and is an error. One virtual machine at a time is served, and others are refused meanwhile. When it
-goes, the next one may come, and the connections of the old one are reset.`,
+goes, the next one may come, and the connections of the old one are reset. While there is none, connections to forwarded
+ports are refused.`,
 	"fd":    `On a stream socket, each frame stands behind its length as a number of 4 bytes, in network byte order.`,
 	"vsock": `The framing is that of --socket. See vsock(7).`,
 

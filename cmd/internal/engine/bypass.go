@@ -50,7 +50,9 @@ func (w *worker) bypassed() bool { return w.e.p.Inside != nil && !w.e.p.Options.
 func (w *worker) accepters() fwd.Uppers {
 	var u fwd.Uppers
 	if w.tcp != nil && !w.e.p.Options.SpliceOnly {
-		u.Guest = w.tcp
+		if u.Guest = w.tcp; w.e.p.Clients != nil {
+			u.Guest = whileHere{w}
+		}
 	}
 	if w.spliceTCP != nil {
 		u.Out = w.spliceTCP.Accepter(true)

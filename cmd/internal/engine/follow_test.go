@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"passt/cmd/internal/conf"
 	"passt/cmd/internal/hostinfo"
 	"passt/l3/inet"
 )
@@ -79,7 +80,7 @@ func TestPast(t *testing.T) {
 // TestFollow changes the network under a running engine: the address that is ours, and is not
 // the guest's, is another one then, and what the guest had stays its own.
 func TestFollow(t *testing.T) {
-	w := newWorld(t, false)
+	w := newWorld(t, conf.Options{})
 	fd := w.guest()
 	if !w.served(fd) {
 		t.Fatal("no answer to ARP for the gateway")

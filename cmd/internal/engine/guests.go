@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"passt/cmd/internal/logx"
+	"passt/l3/inet"
+	"passt/l4/fwd"
 	"passt/l4/sock"
 	"passt/link"
 )
@@ -110,6 +112,21 @@ func (w *worker) guestWaits(now int64) (done bool, err error) {
 		g.takeSpare()
 	}
 	return false, nil
+}
+
+// whileHere passes connections on to the guest, and refuses them while there is none: nobody is
+// to wait for a machine that is not running.
+type whileHere struct{ w *worker }
+
+var _ fwd.Accepter = whileHere{}
+
+// Accept implements fwd.Accepter.
+func (h whileHere) Accept(fd int, remote inet.Endpoint, local inet.Addr, to inet.Endpoint, now int64) {
+	if !h.w.guests.here {
+		h.w.socks.End(fd, sock.Abort)
+		return
+	}
+	h.w.tcp.Accept(fd, remote, local, to, now)
 }
 
 // guestLeft ends what belonged to the guest, which has ended the link with err. It says

@@ -17,6 +17,7 @@ import (
 	"passt/cmd/internal/hostinfo"
 	"passt/link"
 	"passt/link/stream"
+	"passt/nat/portspec"
 )
 
 // world is an engine with a socket that guests connect to.
@@ -27,8 +28,9 @@ type world struct {
 	ended chan error
 }
 
-func newWorld(t *testing.T, oneOff bool) *world {
+func newWorld(t *testing.T, o conf.Options) *world {
 	t.Helper()
+	o.NoICMP = true
 	w := &world{T: t, path: filepath.Join(t.TempDir(), "s"), ended: make(chan error, 1)}
 	fd, err := stream.Listen(w.path)
 	if err != nil {
@@ -36,7 +38,7 @@ func newWorld(t *testing.T, oneOff bool) *world {
 	}
 	d := stream.New()
 	e, err := New(Params{
-		Options: &conf.Options{NoICMP: true, OneOff: oneOff},
+		Options: &o,
 		Network: &hostinfo.Network{
 			MTU: 1500, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 0x55},
 			V4: hostinfo.Family{
@@ -101,7 +103,7 @@ func (w *world) served(fd int) bool {
 }
 
 func TestGuests(t *testing.T) {
-	w := newWorld(t, false)
+	w := newWorld(t, conf.Options{})
 	first := w.guest()
 	if !w.served(first) {
 		t.Fatal("the first guest gets no answer")
@@ -134,7 +136,7 @@ func (w *world) guestAfter(fd int) int {
 }
 
 func TestStuckGuest(t *testing.T) {
-	w := newWorld(t, false)
+	w := newWorld(t, conf.Options{})
 	fd := w.guest()
 	// A guest that asks and never reads fills its socket, which must not stop the worker.
 	unix.SetNonblock(fd, true)
@@ -152,7 +154,7 @@ func TestStuckGuest(t *testing.T) {
 }
 
 func TestOneOff(t *testing.T) {
-	w := newWorld(t, true)
+	w := newWorld(t, conf.Options{OneOff: true})
 	fd := w.guest()
 	if !w.served(fd) {
 		t.Fatal("the guest gets no answer")
@@ -165,5 +167,50 @@ func TestOneOff(t *testing.T) {
 		}
 	case <-time.After(2 * time.Second):
 		t.Error("still running")
+	}
+}
+
+// TestNobodyHere connects to a forwarded port before and after a guest is there.
+func TestNobodyHere(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	l.Close()
+	_, port, err := net.SplitHostPort(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, err := portspec.Parse("127.0.0.1/" + port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, conf.Options{TCPPorts: spec})
+	connect := func() (net.Conn, error) {
+		c, err := net.Dial("tcp4", at)
+		if err == nil {
+			t.Cleanup(func() { c.Close() })
+			c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		}
+		return c, err
+	}
+	c, err := connect()
+	if err == nil {
+		_, err = c.Read(make([]byte, 1))
+	}
+	if !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("without a guest: %v, want a reset", err)
+	}
+	if !w.served(w.guest()) {
+		t.Fatal("the guest is not served")
+	}
+	if _, err := connect(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(5 * time.Second); w.e.Flows() == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no connection to the guest")
+		}
 	}
 }
