@@ -211,6 +211,25 @@ func TestSocketBroken(t *testing.T) {
 	b.wantGone()
 }
 
+// sendFails are sockets whose peer has reset the connection, which the next Send finds out
+// before any event tells.
+type sendFails struct{ *fakeSockets }
+
+func (sendFails) Send(int, [][]byte) (int, syscall.Errno) { return -1, syscall.ECONNRESET }
+
+// TestResetWhileSending has a server answer and reset while the guest still sends, as one that
+// refuses an upload: the answer is in the socket, and the guest gets it.
+func TestResetWhileSending(t *testing.T) {
+	b := newBench(t, allOffloads)
+	fd := b.connect()
+	b.socks.socks[fd].queue = []byte("answer")
+	b.tr.cfg.Sockets = sendFails{b.socks}
+	b.in(seg{flags: ACK, seq: irs + 1, ack: b.iss() + 1, wnd: 512, data: "x"})
+	b.want("the answer, then the reset", "ACK 1 1 len 6", "RST|ACK 7 1")
+	b.wantGone()
+	b.wantEnded(fd, sock.Abort)
+}
+
 func TestToGuest(t *testing.T) {
 	for _, tt := range []struct {
 		name    string

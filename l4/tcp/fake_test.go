@@ -280,6 +280,13 @@ func (b *bench) in(segs ...seg) {
 	b.tr.Flush(b.now)
 }
 
+// feed makes more data arrive at the socket fd.
+func (b *bench) feed(fd int, data []byte) {
+	s := b.socks.socks[fd]
+	s.queue = append(s.queue, data...)
+	b.event(fd, sock.In|sock.Out)
+}
+
 // late makes acknowledgements that wait for an answer go out.
 func (b *bench) late() {
 	b.pass(lateAfter + 2*wheel.Tick)

@@ -265,18 +265,26 @@ func (t *Translator) Event(ref sock.Ref, ev uint32, now int64) {
 	}
 }
 
-// failed handles an error of the socket and says whether it was one. What had arrived
-// before it still goes to the guest, as far as its window allows.
+// failed handles an error of the socket and says whether it was one.
 func (t *Translator) failed(e *entry, now int64) bool {
 	err := t.cfg.Sockets.Err(int(e.Val.fd))
 	if err == 0 {
 		return false
 	}
-	if e.Val.state == established {
+	t.broken(e, err, now)
+	return true
+}
+
+// broken ends e, whose socket has failed: its peer is gone. What had arrived before that still
+// goes to the guest, as far as its window allows: often it is the peer's reason, as of a server
+// that refuses what the guest is still sending.
+func (t *Translator) broken(e *entry, err syscall.Errno, now int64) {
+	c := &e.Val
+	if c.state == established {
+		c.set(readable)
 		t.pushData(e, now) // and no FIN: this is no orderly end
 	}
-	if e.Val.state != closed {
+	if c.state != closed {
 		t.abort(e, err.Error())
 	}
-	return true
 }

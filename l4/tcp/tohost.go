@@ -36,7 +36,7 @@ func (t *Translator) take(e *entry, want uint32, fin bool, now int64) {
 		t.npieces = 0
 		if err != 0 {
 			if err != syscall.EAGAIN {
-				t.abort(e, err.Error())
+				t.broken(e, err, now)
 				return
 			}
 			n = 0
