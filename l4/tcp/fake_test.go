@@ -136,8 +136,12 @@ func (f *fakeSockets) Dial(dst *inet.Endpoint, local bool, hops uint8) (int, sys
 	return fd, 0
 }
 
-func (f *fakeSockets) Err(fd int) syscall.Errno { return f.socks[fd].err }
-func (f *fakeSockets) KeepAlive(fd int)         { f.socks[fd].keepAlive = true }
+func (f *fakeSockets) Err(fd int) syscall.Errno {
+	err := f.socks[fd].err
+	f.socks[fd].err = 0
+	return err
+}
+func (f *fakeSockets) KeepAlive(fd int) { f.socks[fd].keepAlive = true }
 
 func (f *fakeSockets) Send(fd int, v [][]byte) (int, syscall.Errno) {
 	s, n := f.socks[fd], 0

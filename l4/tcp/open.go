@@ -172,10 +172,14 @@ func (t *Translator) connected(e *entry, now int64) {
 	t.arm(e, now+synRTO)
 }
 
-// dialFailed tells the guest why its connection could not be made.
-func (t *Translator) dialFailed(e *entry, now int64) {
+// wasConnected says whether err, of a socket that was connecting, is that of a peer that took the
+// connection and has reset it since (net/ipv4/tcp_input.c, tcp_reset): the guest is to see it in
+// this order too, with what the peer has said in between.
+func wasConnected(err syscall.Errno) bool { return err == syscall.ECONNRESET || err == syscall.EPIPE }
+
+// dialFailed tells the guest why its connection could not be made, which is err.
+func (t *Translator) dialFailed(e *entry, err syscall.Errno, now int64) {
 	t.Stats.Refused++
-	err := t.cfg.Sockets.Err(int(e.Val.fd))
 	kind, isICMP := unreachable(err)
 	switch {
 	case isICMP:

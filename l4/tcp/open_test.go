@@ -105,7 +105,6 @@ func TestRefused(t *testing.T) {
 		{name: "no route", dial: syscall.ENETUNREACH, icmp: []l3.ErrorKind{l3.NetUnreachable}},
 		{name: "forbidden", dial: syscall.EPERM, icmp: []l3.ErrorKind{l3.AdminProhibited}},
 		{name: "refused", later: syscall.ECONNREFUSED, want: []string{"RST|ACK %d 1"}},
-		{name: "reset", later: syscall.ECONNRESET, want: []string{"RST|ACK %d 1"}},
 		{name: "no such host", later: syscall.EHOSTUNREACH, icmp: []l3.ErrorKind{l3.HostUnreachable}},
 		{name: "no answer", later: syscall.ETIMEDOUT},
 	} {
@@ -213,6 +212,21 @@ func TestAnswering(t *testing.T) {
 		b.want("SYN", "SYN|ACK 0 1")
 		b.in(seg{flags: ACK, seq: irs + 1, ack: b.iss() + 1, wnd: 512})
 		b.want("all that it said", "ACK 1 1 len 5", "FIN|ACK 6 1")
+	})
+	t.Run("a host that spoke and reset before", func(t *testing.T) {
+		for _, when := range []string{"before it was known to be connected", "before the guest's ACK"} {
+			b := newBench(t, allOffloads)
+			b.in(seg{flags: SYN, seq: irs, wnd: 65535, opts: synOpts})
+			if when == "before the guest's ACK" {
+				b.event(0, sock.Out)
+			}
+			b.socks.socks[0].queue, b.socks.socks[0].eof, b.socks.socks[0].err = []byte("hello"), true, syscall.ECONNRESET
+			b.event(0, sock.In|sock.Out|sock.RdHup|sock.Hup|sock.Err)
+			b.want(when+": SYN", "SYN|ACK 0 1")
+			b.in(seg{flags: ACK, seq: irs + 1, ack: b.iss() + 1, wnd: 512})
+			b.want(when+": all that it said", "ACK 1 1 len 5", "RST|ACK 6 1")
+			b.wantGone()
+		}
 	})
 	t.Run("data with the ACK", func(t *testing.T) {
 		b := start(t)

@@ -5,6 +5,7 @@ package tcp
 
 import (
 	"encoding/binary"
+	"syscall"
 
 	"passt/l3"
 	"passt/l4/flow"
@@ -175,6 +176,10 @@ func (t *Translator) Flush(now int64) {
 
 func (t *Translator) flush(e *entry, now int64) {
 	c := &e.Val
+	if c.has(hostReset) {
+		t.broken(e, syscall.ECONNRESET, now)
+		return
+	}
 	t.discardOrKeep(e, now)
 	if t.push(e, now); c.state == closed {
 		return

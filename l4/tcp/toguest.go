@@ -242,10 +242,12 @@ func (t *Translator) Event(ref sock.Ref, ev uint32, now int64) {
 	c := &e.Val
 	if c.state == dialing {
 		if ev&(sock.Err|sock.Hup) != 0 {
-			t.dialFailed(e, now)
-			return
-		}
-		if ev&sock.Out == 0 {
+			if err := t.cfg.Sockets.Err(int(c.fd)); !wasConnected(err) {
+				t.dialFailed(e, err, now)
+				return
+			}
+			c.set(hostReset)
+		} else if ev&sock.Out == 0 {
 			return
 		}
 		t.connected(e, now) // and the same event may tell of data, or the end: a peer that speaks first
@@ -265,10 +267,14 @@ func (t *Translator) Event(ref sock.Ref, ev uint32, now int64) {
 	}
 }
 
-// failed handles an error of the socket and says whether it was one.
+// failed handles an error of the socket and says whether e is over.
 func (t *Translator) failed(e *entry, now int64) bool {
 	err := t.cfg.Sockets.Err(int(e.Val.fd))
-	if err == 0 {
+	switch {
+	case err == 0:
+		return false
+	case e.Val.state == answering: // the guest takes nothing yet
+		e.Val.set(hostReset)
 		return false
 	}
 	t.broken(e, err, now)
