@@ -51,7 +51,6 @@ const (
 	due                           // on the list of connections with work at the end of the burst
 	late                          // on the list of connections with something that may wait
 	blocked                       // on the list of connections that wait for the link
-	probing                       // the timer stands for window probes
 	keepAlive                     // the peers are being asked whether they are still there
 	weWantScale                   // our SYN offered window scaling (offering)
 	recovering                    // lost segments are being sent again, up to recover

@@ -383,6 +383,25 @@ func TestWindowOpens(t *testing.T) {
 	b.want("the rest", "ACK 513 1 len 488")
 }
 
+// TestWindowClosesUnderData has a guest that takes its window back, as Linux does when it is out
+// of memory, and drops what was on its way. It is asked for its window, for good.
+func TestWindowClosesUnderData(t *testing.T) {
+	b := newBench(t, allOffloads)
+	fd := b.connect()
+	b.feed(fd, pattern(1000))
+	b.want("data", "ACK 1 1 len 1000")
+	b.in(b.took(0, 0))
+	b.pass(5 * second)
+	b.net.sent = nil
+	b.pass(60 * second)
+	if len(b.net.sent) == 0 || b.conn().deadline == 0 {
+		t.Fatalf("%d probes, the next at %d", len(b.net.sent), b.conn().deadline)
+	}
+	b.net.sent = nil
+	b.in(b.took(0, 512))
+	b.want("again", "ACK 1 1 len 1000")
+}
+
 func TestLoss(t *testing.T) {
 	start := func(t *testing.T) (*bench, int) {
 		b := newBench(t, link.OffloadCsum)

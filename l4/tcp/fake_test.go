@@ -291,6 +291,11 @@ func (b *bench) feed(fd int, data []byte) {
 	b.event(fd, sock.In|sock.Out)
 }
 
+// took is the guest's acknowledgement of n bytes, with its window, scaled by 7.
+func (b *bench) took(n int, wnd uint16) seg {
+	return seg{flags: ACK, seq: irs + 1, ack: b.iss() + 1 + uint32(n), wnd: wnd}
+}
+
 // late makes acknowledgements that wait for an answer go out.
 func (b *bench) late() {
 	b.pass(lateAfter + 2*wheel.Tick)

@@ -95,12 +95,11 @@ func (t *Translator) expired(e *entry, now int64) {
 		if c.inFlight() > 0 {
 			t.goBack(e)
 			t.arm(e, now+backoff(rto, c.retries))
-		} else if c.has(probing) && c.guestRoom() <= 0 {
+		} else if c.waits() {
 			// An old sequence number makes the guest say where it stands, and its window.
 			t.emit(e, c.sndUna-1, ACK)
 			t.arm(e, now+backoff(rto, c.retries))
 		} else {
-			c.clear(probing)
 			c.retries = 0
 		}
 	}

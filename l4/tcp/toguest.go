@@ -38,6 +38,15 @@ func (c *Conn) guestRoom() int {
 	return int(int32(c.sndUna + c.sndWnd - c.sndNxt))
 }
 
+// hasData says whether there is data to send, for the first time or again.
+func (c *Conn) hasData() bool {
+	return c.has(readable) && !c.has(hostEOF) || before(c.sndNxt, c.dataEnd())
+}
+
+// waits says whether there is data that the guest's window has no room for: the guest has to be
+// asked for its window from time to time, as what tells that it has opened may be lost.
+func (c *Conn) waits() bool { return c.guestRoom() <= 0 && c.hasData() }
+
 // frameSize is the most payload of one frame to the guest, and the type of GSO that makes
 // segments of it.
 func (t *Translator) frameSize(c *Conn) (int, uint8) {
@@ -60,7 +69,7 @@ func (t *Translator) frameSize(c *Conn) (int, uint8) {
 // pushData sends the guest what its window and the link allow.
 func (t *Translator) pushData(e *entry, now int64) {
 	c := &e.Val
-	for c.has(readable) && !c.has(hostEOF) || before(c.sndNxt, c.dataEnd()) {
+	for c.hasData() {
 		room := c.guestRoom()
 		if room <= 0 || c.has(blocked) { // what is peeked for a full link is peeked in vain
 			break
@@ -84,8 +93,7 @@ func (t *Translator) push(e *entry, now int64) {
 		if c.deadline == 0 {
 			t.arm(e, now+rto)
 		}
-	} else if c.has(readable) && c.guestRoom() <= 0 && c.deadline == 0 {
-		c.set(probing)
+	} else if c.waits() && c.deadline == 0 {
 		t.arm(e, now+rto)
 	}
 }
