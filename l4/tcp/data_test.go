@@ -442,6 +442,21 @@ func TestLoss(t *testing.T) {
 		b.wantGone()
 		b.wantEnded(fd, sock.Abort)
 	})
+	t.Run("losses on both sides of where the end was noticed", func(t *testing.T) {
+		b := newBench(t, allOffloads)
+		fd := b.connect()
+		b.in(b.took(0, 2000))
+		b.feed(fd, pattern(150000))
+		n := len(b.net.sent[0].h.Payload())
+		b.in(b.took(0, 2000), b.took(0, 2000), b.took(0, 2000)) // the first frame is sent again
+		b.socks.socks[fd].eof = true
+		b.event(fd, sock.In|sock.Out|sock.RdHup)
+		b.net.sent = nil
+		b.in(b.took(n, 2000)) // and the next, where the first peek after it began
+		if len(b.net.sent) != 1 || !bytes.Equal(b.net.sent[0].h.Payload(), pattern(150000)[n:2*n]) {
+			t.Errorf("sent %d segments", len(b.net.sent))
+		}
+	})
 	t.Run("a lost FIN", func(t *testing.T) {
 		b, fd := start(t)
 		b.socks.socks[fd].eof = true

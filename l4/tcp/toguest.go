@@ -123,6 +123,7 @@ func (t *Translator) pushBatch(e *entry, room int, now int64) bool {
 		return false
 	case n == 0:
 		c.set(hostEOF)
+		c.peekAt = c.sndNxt // where the socket was made to peek
 		return false
 	}
 	c.peekAt = c.sndNxt + uint32(n)
