@@ -402,6 +402,43 @@ func TestWindowClosesUnderData(t *testing.T) {
 	b.want("again", "ACK 1 1 len 1000")
 }
 
+// TestWindowStaysClosed has a guest whose program reads nothing for half an hour.
+func TestWindowStaysClosed(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		data int
+	}{{"data", 1000}, {"the end alone", 0}} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, allOffloads)
+			fd := b.connect()
+			b.in(b.took(0, 0))
+			b.socks.socks[fd].eof = tt.data == 0
+			b.feed(fd, pattern(tt.data))
+			for range 1800 {
+				b.pass(second)
+				for range b.net.sent {
+					b.in(b.took(0, 0))
+				}
+				b.net.sent = nil
+			}
+			b.conn()
+		})
+	}
+	t.Run("and opens", func(t *testing.T) {
+		b := newBench(t, allOffloads)
+		fd := b.connect()
+		b.in(b.took(0, 0))
+		b.feed(fd, pattern(1000))
+		b.pass(60 * second)
+		b.net.sent = nil
+		b.in(b.took(0, 512))
+		b.want("all of it", "ACK 1 1 len 1000")
+		if left := b.conn().deadline - b.now; left > rto {
+			t.Errorf("would be sent again in %d ms only", left/millisecond)
+		}
+	})
+}
+
 func TestLoss(t *testing.T) {
 	start := func(t *testing.T) (*bench, int) {
 		b := newBench(t, link.OffloadCsum)

@@ -188,6 +188,8 @@ func (t *Translator) acked(e *entry, h Header, now int64) bool {
 	switch {
 	case ack != c.sndUna:
 		t.advance(e, ack, now)
+	case wnd == 0: // full, but it lives, and may be full for as long as it likes (RFC 9293, section 3.8.6.1)
+		c.retries = min(c.retries, probeRetries)
 	case c.inFlight() > 0 && wnd == c.sndWnd && h.segLen() == 0:
 		if c.guestDup++; c.guestDup == 3 {
 			t.fastRetransmit(e, now)
@@ -195,6 +197,9 @@ func (t *Translator) acked(e *entry, h Header, now int64) bool {
 	}
 	if before(c.wl1, seq) || c.wl1 == seq && !before(ack, c.wl2) {
 		if wnd > c.sndWnd {
+			if c.inFlight() == 0 { // what the window lets go now is no retry
+				c.retries, c.deadline = 0, 0
+			}
 			t.mark(e, 0)
 		}
 		c.sndWnd, c.wl1, c.wl2 = wnd, seq, ack

@@ -18,6 +18,9 @@ const (
 	synRTO     = 1 * second
 	maxRetries = 15 // of data, as of a Linux peer (tcp(7), tcp_retries2)
 	synRetries = 4  // of our SYN: together with the first, about half a minute
+	// probeRetries is how many retries count of a guest that answers with a closed window: enough
+	// for the longest timeout, and never enough to give it up.
+	probeRetries = 8
 
 	sweepEvery   = 60 * second
 	idleAfter    = 7200 * second // when to ask whether both ends are still there
