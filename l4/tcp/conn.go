@@ -95,7 +95,7 @@ type Conn struct {
 
 	// Timers, in the engine's time.
 	deadline int64 // of whatever the connection waits for; 0 if nothing
-	armed    int64 // when the wheel will fire; 0 if it will not
+	armed    int64 // the earliest of the wheel's entries, 0 if none counts; later ones may be there, and are ignored
 	retries  uint8
 	quick    uint8 // runs of the guest's segments to acknowledge at once
 	lateAt   int64 // when what may wait must not wait longer

@@ -505,6 +505,22 @@ func TestLoss(t *testing.T) {
 	})
 }
 
+// TestTimersDoNotMultiply has a guest that acknowledges late and in part, so that deadlines are
+// put off by retries and moved forward again: old entries of the wheel end.
+func TestTimersDoNotMultiply(t *testing.T) {
+	b := newBench(t, allOffloads)
+	fd := b.connect()
+	before := b.wheel.Len()
+	for i := range 200 {
+		b.pass(900 * millisecond)
+		b.feed(fd, pattern(1000))
+		b.in(b.took(1000*i, 512))
+	}
+	if n := b.wheel.Len() - before; n > 2 {
+		t.Errorf("%d more entries in the wheel", n)
+	}
+}
+
 func TestLinkFull(t *testing.T) {
 	b := newBench(t, link.OffloadCsum)
 	fd := b.connect()

@@ -61,6 +61,9 @@ func (t *Translator) Timer(ref sock.Ref, now int64) {
 		return
 	}
 	c := &e.Val
+	if now < c.armed {
+		return // of an earlier deadline that was moved forward: each would live on beside the others
+	}
 	c.armed = 0
 	switch {
 	case c.deadline == 0:
