@@ -55,14 +55,16 @@ func (c *Conn) carried() { c.clear(ackNow | ackLate) }
 // sendLate sends the acknowledgements that waited in vain, and discards what was kept.
 func (t *Translator) sendLate(now int64) {
 	t.lateArmed = false
-	list := t.late
-	t.late = t.late[:0]
-	for _, e := range list {
-		c := &e.Val
-		if c.state != established || !c.has(late) {
-			continue
+	list := t.late[:0]
+	for _, e := range t.late { // a place that was used again meanwhile may be there more than once
+		if e.Val.state == established && e.Val.has(late) {
+			e.Val.clear(late)
+			list = append(list, e)
 		}
-		c.clear(late)
+	}
+	t.late = t.late[:0]
+	for _, e := range list { // what goes on waiting is put back where the list was read already
+		c := &e.Val
 		if c.lateAt > now { // there was something newer meanwhile
 			at := c.lateAt
 			t.wait(e, now)

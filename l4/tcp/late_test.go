@@ -55,4 +55,17 @@ func TestLateAcknowledgement(t *testing.T) {
 		b.want("nothing")
 		b.wantGone()
 	})
+	t.Run("connections come and go in one place", func(t *testing.T) {
+		b := newBench(t, allOffloads)
+		for range 100 {
+			b.in(seg{flags: SYN, seq: irs, wnd: 65535, opts: synOpts})
+			b.event(len(b.socks.socks)-1, sock.Out)
+			b.in(seg{flags: ACK, seq: irs + 1, ack: b.conn().sndNxt, wnd: 512, data: "?"})
+			b.pass(5 * millisecond)
+			if n := len(b.tr.late); n > 6 {
+				t.Fatalf("%d wait, of one connection", n)
+			}
+			b.in(seg{flags: RST, seq: irs + 2})
+		}
+	})
 }
