@@ -38,6 +38,7 @@ type flags uint32
 const (
 	gotFIN      flags = 1 << iota // the guest's FIN was taken, in order
 	hostClosing                   // the host's peer has sent its FIN, or worse
+	urgent                        // the host's peer has sent urgent data, in front of which a read ends
 	hostReset                     // the host's peer has reset it, before the guest knew that it is connected
 	hostEOF                       // the host's peer has ended its stream: all of it was peeked
 	sentFIN                       // and our FIN is out (SND.NXT counts it)

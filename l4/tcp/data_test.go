@@ -298,6 +298,33 @@ func pattern(n int) []byte {
 	return b
 }
 
+// urgentSockets are sockets with urgent data in the stream at mark, where the kernel ends a read
+// that has read something (SO_OOBINLINE, socket(7)).
+type urgentSockets struct {
+	*fakeSockets
+	mark int
+}
+
+func (u urgentSockets) Peek(fd, skip int, moved bool, v [][]byte) (int, syscall.Errno) {
+	if left := u.mark - skip; left > 0 && left < len(v[0]) {
+		v = [][]byte{v[0][:left]}
+	}
+	return u.fakeSockets.Peek(fd, skip, moved, v)
+}
+
+// TestUrgentToGuest has urgent data in the middle of what arrives, of which one event tells.
+func TestUrgentToGuest(t *testing.T) {
+	b := newBench(t, allOffloads)
+	fd := b.connect()
+	b.tr.cfg.Sockets = urgentSockets{b.socks, 4}
+	b.socks.socks[fd].queue = []byte("0123!56")
+	b.event(fd, sock.In|sock.Out|sock.Pri)
+	b.want("all of it, in order", "ACK 1 1 len 4", "ACK 5 1 len 3")
+	b.in(b.took(7, 512))
+	b.feed(fd, []byte("more"))
+	b.want("and what follows", "ACK 8 1 len 4")
+}
+
 func TestAcknowledgedDataIsDiscarded(t *testing.T) {
 	ack := func(b *bench, n uint32) {
 		b.in(seg{flags: ACK, seq: irs + 1, ack: b.iss() + 1 + n, wnd: 512})

@@ -209,11 +209,21 @@ func (f *fakeSockets) End(fd int, how sock.Ending) {
 type fakePoller struct {
 	refs map[int]sock.Ref
 	mods map[int]int
+	evs  map[int]uint32 // asked for
 }
 
-func (p *fakePoller) Add(fd int, ref sock.Ref, ev uint32) bool { p.refs[fd] = ref; return true }
-func (p *fakePoller) Mod(fd int, ref sock.Ref, ev uint32) bool { p.mods[fd]++; return true }
-func (p *fakePoller) Del(fd int)                               { delete(p.refs, fd) }
+func (p *fakePoller) Add(fd int, ref sock.Ref, ev uint32) bool {
+	p.refs[fd], p.evs[fd] = ref, ev
+	return true
+}
+
+func (p *fakePoller) Mod(fd int, ref sock.Ref, ev uint32) bool {
+	p.mods[fd]++
+	p.evs[fd] = ev
+	return true
+}
+
+func (p *fakePoller) Del(fd int) { delete(p.refs, fd) }
 
 // bench is a Translator with everything around it.
 type bench struct {
@@ -233,7 +243,7 @@ const allOffloads = link.OffloadCsum | link.OffloadTSO4 | link.OffloadTSO6
 func newBench(t testing.TB, off link.Offload) *bench {
 	b := &bench{
 		t: t, net: newFakeNet(off), socks: &fakeSockets{},
-		poll: &fakePoller{refs: map[int]sock.Ref{}, mods: map[int]int{}},
+		poll: &fakePoller{refs: map[int]sock.Ref{}, mods: map[int]int{}, evs: map[int]uint32{}},
 		now:  1 << 40, guest: guest4, host: host4,
 	}
 	b.wheel = wheel.New(b.now)
@@ -301,9 +311,9 @@ func (b *bench) late() {
 	b.pass(lateAfter + 2*wheel.Tick)
 }
 
-// event makes an event of the socket fd happen.
+// event makes an event of the socket fd happen, as far as it is watched for that (epoll_ctl(2)).
 func (b *bench) event(fd int, ev uint32) {
-	b.tr.Event(b.poll.refs[fd], ev, b.now)
+	b.tr.Event(b.poll.refs[fd], ev&(b.poll.evs[fd]|sock.Err|sock.Hup), b.now)
 	b.tr.Flush(b.now)
 }
 

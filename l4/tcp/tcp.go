@@ -87,6 +87,9 @@ type Translator struct {
 	lateArmed bool // the wheel will fire for late
 }
 
+// watched are the events of a socket that matter.
+const watched = sock.InOut | sock.Pri
+
 const (
 	maxSlots  = 64
 	maxPieces = 192
@@ -156,7 +159,7 @@ func (t *Translator) start(k *flow.Key, fd int, s state, peer *inet.Endpoint, no
 	c.sndNxt = t.isn(k, now)
 	c.sndUna, c.sndMax = c.sndNxt, c.sndNxt
 	c.qHead, c.peekAt = c.sndNxt+1, c.sndNxt+1
-	if !t.cfg.Poller.Add(fd, t.ref(e), sock.InOut) {
+	if !t.cfg.Poller.Add(fd, t.ref(e), watched) {
 		t.drop(e, sock.Abort, "no room to watch its socket")
 		return nil
 	}

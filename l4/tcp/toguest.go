@@ -132,8 +132,10 @@ func (t *Translator) pushBatch(e *entry, room int, now int64) bool {
 	} else {
 		c.calm = min(c.calm+1, calmAfter)
 	}
-	if n < want && !c.has(hostClosing) && !before(c.peekAt, c.dataEnd()) {
-		c.clear(readable) // drained: the next edge tells of more
+	if n < want && !c.has(hostClosing|urgent) && !before(c.peekAt, c.dataEnd()) {
+		// Drained: the next edge tells of more. Not so where the end follows, which had its edge,
+		// nor in front of urgent data, nor if what there is was peeked at before.
+		c.clear(readable)
 	}
 	return t.sendData(e, n, size, gso, now)
 }
@@ -264,7 +266,10 @@ func (t *Translator) Event(ref sock.Ref, ev uint32, now int64) {
 	if ev&(sock.RdHup|sock.Hup) != 0 {
 		c.set(hostClosing)
 	}
-	if ev&(sock.In|sock.RdHup|sock.Hup) != 0 {
+	if ev&sock.Pri != 0 {
+		c.set(urgent)
+	}
+	if ev&(sock.In|sock.Pri|sock.RdHup|sock.Hup) != 0 {
 		c.set(readable)
 		t.mark(e, 0)
 	}

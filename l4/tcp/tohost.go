@@ -86,7 +86,7 @@ func (t *Translator) askRoom(e *entry) {
 	}
 	if free < size/3 || c.has(full) {
 		c.set(waitRoom)
-		t.cfg.Poller.Mod(int(c.fd), t.ref(e), sock.InOut)
+		t.cfg.Poller.Mod(int(c.fd), t.ref(e), watched)
 	}
 }
 
