@@ -318,6 +318,45 @@ func TestHostConnects(t *testing.T) {
 	})
 }
 
+// TestFlood has one side take all the places that it can get, and the other connect.
+func TestFlood(t *testing.T) {
+	accept := func(b *bench, i int) {
+		r := inet.Endpoint{Addr: ep("198.51.100.7:0").Addr, Port: uint16(1000 + i)}
+		b.tr.Accept(b.socks.add(), r, guest4.Addr, inet.Endpoint{Port: 22}, b.now)
+	}
+	dial := func(b *bench, i int) {
+		b.guest.Port = uint16(1000 + i)
+		b.in(seg{flags: SYN, seq: irs, wnd: 65535, opts: synOpts})
+	}
+	for _, tt := range []struct {
+		name         string
+		flood, other func(*bench, int)
+		started      func(*Stats) uint64 // of the other side
+	}{
+		{"from outside", accept, dial, func(s *Stats) uint64 { return s.FromGuest }},
+		{"from the guest", dial, accept, func(s *Stats) uint64 { return s.FromHost }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, allOffloads)
+			most := b.tr.cfg.MaxConns
+			for i := range most {
+				tt.flood(b, i)
+			}
+			if n, left := b.tr.Len(), int(b.tr.Stats.TableFull); n != most/8*7 || n+left != most {
+				t.Errorf("%d have a place, %d are counted as refused", n, left)
+			}
+			tt.other(b, 0)
+			if tt.started(&b.tr.Stats) != 1 {
+				t.Error("the other side finds no place")
+			}
+			b.tr.Reset()
+			if tt.flood(b, 0); b.tr.Len() != 1 {
+				t.Error("places stay taken by nobody")
+			}
+		})
+	}
+}
+
 func TestRestartedGuest(t *testing.T) {
 	b := newBench(t, allOffloads)
 	b.connect()

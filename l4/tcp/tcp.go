@@ -58,7 +58,7 @@ type Config struct {
 type Stats struct {
 	FromGuest, FromHost uint64 // connections started
 	Refused             uint64 // connections that the other side or the system refused
-	TableFull           uint64
+	TableFull           uint64 // connections refused for want of a place
 	RxBad               uint64 // segments that are no TCP, or fail their checksum
 	RxUnknown           uint64 // segments of no connection
 	RxOutside           uint64 // segments outside the window, and data before or behind what was expected
@@ -85,6 +85,7 @@ type Translator struct {
 	blocked []*entry // wait for the link
 
 	lateArmed bool // the wheel will fire for late
+	accepted  int  // connections that the host's peers began
 }
 
 // watched are the events of a socket that matter.
@@ -138,10 +139,24 @@ func (t *Translator) isn(k *flow.Key, now int64) uint32 {
 	return k.Digest(t.cfg.Seed[2], t.cfg.Seed[3]) + uint32(now>>12)
 }
 
+// insert finds a place for a connection, nil if there is none. An eighth of the places is for
+// those of the guest only, and another for those of the host's peers: whoever floods, the other
+// side still connects.
+func (t *Translator) insert(k *flow.Key, accepted bool) *entry {
+	taken := t.accepted
+	if !accepted {
+		taken = t.Len() - t.accepted
+	}
+	if taken >= t.cfg.MaxConns-t.cfg.MaxConns/8 {
+		return nil
+	}
+	return t.conns.Insert(*k)
+}
+
 // start makes the entry of a connection with peer and watches its socket. If it returns nil
 // the socket is closed.
 func (t *Translator) start(k *flow.Key, fd int, s state, peer *inet.Endpoint, now int64) *entry {
-	e := t.conns.Insert(*k)
+	e := t.insert(k, s == offering)
 	if e == nil {
 		t.Stats.TableFull++
 		t.cfg.Sockets.End(fd, sock.Abort)
@@ -151,6 +166,7 @@ func (t *Translator) start(k *flow.Key, fd int, s state, peer *inet.Endpoint, no
 	c.fd, c.state, c.started, c.lastSeen, c.cost, c.peer = int32(fd), s, now, now, costFirst, *peer
 	if s == offering {
 		c.set(fromHost)
+		t.accepted++
 	}
 	if t.cfg.Watch != nil {
 		t.cfg.Watch.Began(passage(e))
@@ -176,6 +192,9 @@ func (t *Translator) drop(e *entry, how sock.Ending, why string) {
 		t.discard(c) // unread data would turn the close into a reset
 	}
 	t.cfg.Sockets.End(int(c.fd), how)
+	if c.has(fromHost) {
+		t.accepted--
+	}
 	c.state, c.fd = closed, -1
 	t.conns.Remove(e)
 }
