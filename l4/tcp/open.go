@@ -131,11 +131,11 @@ func (t *Translator) opening(e *entry, h Header, now int64) bool {
 		c.sndWnd, c.wl1, c.wl2 = uint32(h.Window())<<c.sndScale, h.Seq(), h.Ack()
 		t.establish(e)
 		return true
+	case c.state == offering && fl&ACK != 0 && h.Ack() != c.sndNxt:
+		// Without a SYN it is of an old connection, which the guest still has: a reset ends that,
+		// and our next SYN is answered (RFC 9293, section 3.5.1).
+		t.refuse(&e.Key, h)
 	case c.state == offering && fl&(SYN|ACK) == SYN|ACK:
-		if h.Ack() != c.sndNxt {
-			t.refuse(&e.Key, h)
-			return false
-		}
 		c.rcvNxt = h.Seq() + 1
 		c.rcvEdge = c.rcvNxt
 		t.negotiate(c, h, true)

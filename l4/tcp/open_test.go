@@ -287,6 +287,15 @@ func TestHostConnects(t *testing.T) {
 		b.in(seg{flags: SYN | ACK, seq: irs, ack: b.iss() + 9})
 		b.want("refused", "RST 9")
 	})
+	t.Run("an old connection that the guest has", func(t *testing.T) {
+		b, _ := start(t)
+		b.in(seg{flags: ACK, seq: 77777, ack: b.iss() + 12345})
+		b.want("reset", "RST 12345")
+		b.pass(synRTO + 100*millisecond)
+		b.want("and asked again", "SYN 0")
+		b.in(seg{flags: SYN | ACK, seq: irs, ack: b.iss() + 1, wnd: 1000, opts: synOpts})
+		b.want("established", "ACK 1 1")
+	})
 	t.Run("no answer", func(t *testing.T) {
 		b, fd := start(t)
 		b.pass(60 * second)
