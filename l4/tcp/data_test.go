@@ -211,6 +211,27 @@ func TestSocketBroken(t *testing.T) {
 	b.wantGone()
 }
 
+// peekFails are sockets that have failed without any event yet.
+type peekFails struct{ *fakeSockets }
+
+func (peekFails) Peek(int, int, bool, [][]byte) (int, syscall.Errno) { return -1, syscall.ECONNRESET }
+
+// TestFailsInARun has a socket fail when the middle of a run makes us send again, behind a
+// segment with data that is not with the socket yet, and must not be sent to it any more.
+func TestFailsInARun(t *testing.T) {
+	b := newBench(t, allOffloads)
+	fd := b.connect()
+	b.feed(fd, []byte("answer"))
+	b.want("sent", "ACK 1 1 len 6")
+	b.tr.cfg.Sockets = peekFails{b.socks}
+	x := b.took(0, 512)
+	x.data = "x"
+	b.in(x, b.took(0, 512), b.took(0, 512), b.took(0, 512))
+	b.want("reset", "RST|ACK 1 1")
+	b.wantGone()
+	b.wantEnded(fd, sock.Abort)
+}
+
 // sendFails are sockets whose peer has reset the connection, which the next Send finds out
 // before any event tells.
 type sendFails struct{ *fakeSockets }

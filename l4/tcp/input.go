@@ -87,6 +87,9 @@ func (t *Translator) run(e *entry, segs []l3.Packet, now int64) {
 		if h.Flags()&ACK == 0 || !t.acked(e, h, now) {
 			continue
 		}
+		if c.state == closed { // what was to be sent again is gone, and the socket with it
+			return
+		}
 		if t.npieces == maxPieces {
 			if t.take(e, want, false, now); c.state == closed || c.rcvNxt != want {
 				return
