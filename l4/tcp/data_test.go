@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"passt/l3"
+	"passt/l3/inet"
 	"passt/l4/sock"
 	"passt/link"
 )
@@ -288,6 +289,25 @@ func TestToGuest(t *testing.T) {
 				t.Error("bytes differ")
 			}
 			b.want("data", tt.want...)
+		})
+	}
+}
+
+// TestLargestFrame fills super-frames, which the fake link measures.
+func TestLargestFrame(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		guest, host inet.Endpoint
+	}{{"IPv4", guest4, host4}, {"IPv6", guest6, host6}} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, allOffloads)
+			b.guest, b.host = tt.guest, tt.host
+			fd := b.connect()
+			b.in(b.took(0, 2000))
+			b.feed(fd, pattern(200000))
+			if n := len(b.net.sent); n != 4 {
+				t.Errorf("%d frames", n)
+			}
 		})
 	}
 }

@@ -77,6 +77,9 @@ func (n *fakeNet) Send(s []link.Slot) int {
 		if n.limit == 0 {
 			return i
 		}
+		if f := len(s[i].Head) + s[i].Len; f > link.MaxFrame {
+			panic(fmt.Sprintf("a frame of %d bytes", f))
+		}
 		n.limit = max(n.limit-1, -1)
 		n.count++
 		if n.discard {

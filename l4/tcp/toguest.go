@@ -51,10 +51,7 @@ func (c *Conn) waits() bool { return c.guestRoom() <= 0 && c.hasData() }
 // segments of it.
 func (t *Translator) frameSize(c *Conn) (int, uint8) {
 	v4 := c.tpl.Len() == l3.HeaderLen4
-	gso, longest := uint8(link.GSONone), 65535-HeaderLen
-	if v4 {
-		longest -= l3.HeaderLen4
-	}
+	gso, longest := uint8(link.GSONone), 65535-c.tpl.Len()-HeaderLen // as link.MaxFrame has it
 	switch {
 	case v4 && t.caps.Offload&link.OffloadTSO4 != 0:
 		gso = link.GSOTCPv4
