@@ -18,7 +18,7 @@ const (
 type Packet struct {
 	Src, Dst  inet.Addr
 	Proto     uint8 // of L4, behind any extension headers
-	TTL       uint8 // lifetime or hop limit, as it came: at least 1
+	TTL       uint8 // lifetime or hop limit, as it came; 0 and 1 only if sent to us or to a group
 	TOS       uint8 // type of service or traffic class
 	Multicast bool  // sent to a group address of the link
 	B         []byte

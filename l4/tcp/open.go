@@ -51,7 +51,7 @@ func (t *Translator) open(k *flow.Key, p *l3.Packet, now int64) {
 	}
 	var hops uint8
 	if p.TTL <= hopsOnPurpose {
-		hops = p.TTL - 1
+		hops = max(p.TTL, 1) - 1
 	}
 	fd, err := t.cfg.Sockets.Dial(&to.Dst, to.Loopback, hops)
 	if err != 0 {

@@ -381,12 +381,18 @@ func TestRestartedGuest(t *testing.T) {
 }
 
 func TestTraceroute(t *testing.T) {
-	b := newBench(t, allOffloads)
-	p := b.packet(seg{flags: SYN, seq: irs, wnd: 1000})
-	p.TTL = 3
-	b.tr.Input([]l3.Packet{p}, b.now)
-	if got := b.socks.socks[0].hops; got != 2 {
-		t.Errorf("hops %d, want 2", got)
+	for _, tt := range []struct{ ttl, want uint8 }{
+		{3, 2}, {hopsOnPurpose, hopsOnPurpose - 1},
+		{64, 0},        // 0 leaves it to the host
+		{1, 0}, {0, 0}, // to one of our addresses, which is no hop
+	} {
+		b := newBench(t, allOffloads)
+		p := b.packet(seg{flags: SYN, seq: irs, wnd: 1000})
+		p.TTL = tt.ttl
+		b.tr.Input([]l3.Packet{p}, b.now)
+		if got := b.socks.socks[0].hops; got != tt.want {
+			t.Errorf("a lifetime of %d: hops %d, want %d", tt.ttl, got, tt.want)
+		}
 	}
 }
 
