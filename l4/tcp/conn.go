@@ -80,7 +80,7 @@ type Conn struct {
 	sndNxt   uint32 // next one to send
 	sndMax   uint32 // highest one sent; beyond sndNxt while sending again
 	sndWnd   uint32 // the guest's window, in bytes
-	wl1, wl2 uint32 // segment that last updated it (RFC 9293, section 3.10.7.4)
+	wl1      uint32 // sequence number of the segment that last told it (RFC 9293, section 3.10.7.4)
 	recover  uint32 // sndMax when the loss was noticed
 	mss      uint16 // largest payload of a segment to the guest
 	rcvMSS   uint16 // and of one from it, as we have asked

@@ -451,6 +451,26 @@ func TestWindowOpens(t *testing.T) {
 	b.want("the rest", "ACK 513 1 len 488")
 }
 
+// TestWindowOfOldSegment has a guest send data again, with an acknowledgement and a smaller window
+// that are new: what it may be sent ends where it says now.
+func TestWindowOfOldSegment(t *testing.T) {
+	b := newBench(t, allOffloads)
+	fd := b.connect()
+	b.feed(fd, pattern(1000))
+	data := b.took(0, 8)
+	data.data = "x"
+	next := b.took(0, 8)
+	next.seq++
+	b.in(data, next)
+	b.want("data", "ACK 1 1 len 1000")
+	data.ack += 1000
+	data.wnd = 1
+	b.in(data)
+	b.want("acknowledged again", "ACK 1001 2")
+	b.feed(fd, pattern(1000))
+	b.want("as much as the window allows", "ACK 1001 2 len 128")
+}
+
 // TestWindowClosesUnderData has a guest that takes its window back, as Linux does when it is out
 // of memory, and drops what was on its way. It is asked for its window, for good.
 func TestWindowClosesUnderData(t *testing.T) {

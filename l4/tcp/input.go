@@ -188,6 +188,8 @@ func (t *Translator) acked(e *entry, h Header, now int64) bool {
 		return true // old, but its payload may be new
 	}
 	wnd := uint32(h.Window()) << c.sndScale
+	// What acknowledges more was sent later, whatever its sequence number: data sent again has an old one.
+	newer := ack != c.sndUna || !before(seq, c.wl1)
 	switch {
 	case ack != c.sndUna:
 		t.advance(e, ack, now)
@@ -198,14 +200,14 @@ func (t *Translator) acked(e *entry, h Header, now int64) bool {
 			t.fastRetransmit(e, now)
 		}
 	}
-	if before(c.wl1, seq) || c.wl1 == seq && !before(ack, c.wl2) {
+	if newer {
 		if wnd > c.sndWnd {
 			if c.inFlight() == 0 { // what the window lets go now is no retry
 				c.retries, c.deadline = 0, 0
 			}
 			t.mark(e, 0)
 		}
-		c.sndWnd, c.wl1, c.wl2 = wnd, seq, ack
+		c.sndWnd, c.wl1 = wnd, seq
 	}
 	return true
 }

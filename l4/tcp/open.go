@@ -90,7 +90,7 @@ func (t *Translator) negotiate(c *Conn, h Header, offered bool) {
 		c.set(weWantScale)
 	}
 	c.sndWnd = uint32(h.Window()) // never scaled in a SYN
-	c.wl1, c.wl2 = h.Seq(), c.sndUna
+	c.wl1 = h.Seq()
 }
 
 // Accept starts a connection that the host accepted on a forwarded port: fd is connected
@@ -128,7 +128,7 @@ func (t *Translator) opening(e *entry, h Header, now int64) bool {
 			t.refuse(&e.Key, h)
 			return false
 		}
-		c.sndWnd, c.wl1, c.wl2 = uint32(h.Window())<<c.sndScale, h.Seq(), h.Ack()
+		c.sndWnd, c.wl1 = uint32(h.Window())<<c.sndScale, h.Seq()
 		t.establish(e)
 		return true
 	case c.state == offering && fl&ACK != 0 && h.Ack() != c.sndNxt:
