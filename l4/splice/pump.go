@@ -26,6 +26,9 @@ const (
 	bulkRuns = 2
 	// turn is how many bytes a direction moves before others have their turn.
 	turn = 1 << 20
+	// lastLen is how many bytes are taken from a connection that broke: about what a receive
+	// queue holds (tcp_rmem, tcp(7)).
+	lastLen = 8 * turn
 	// pipesKept is how many pipes are kept when they are not in use. A pipe that got less
 	// room than pipeMin, since the user has many, is worse than copying.
 	pipesKept   = 16
@@ -69,7 +72,8 @@ func (t *TCP) pump(c *conn, s int, last bool) bool {
 func (t *TCP) move(c *conn, s int, last bool) bool {
 	h := &c.half[s]
 	for left := turn; ; {
-		if !t.flush(c, s) {
+		if e := t.flush(c, s); e != 0 {
+			t.reset(c)
 			return false
 		}
 		if h.blocked {
@@ -177,46 +181,54 @@ func (t *TCP) giveBack(h *half) {
 	h.held = none
 }
 
-// flush sends what h has. It says whether c is still there.
-func (t *TCP) flush(c *conn, s int) bool {
+// flush sends what the direction from side s has, until its target is full.
+func (t *TCP) flush(c *conn, s int) syscall.Errno {
 	h := &c.half[s]
 	to := int(c.fd[1-s])
-	for h.held != none {
-		n, e := t.cfg.Sockets.Send(to, t.held[h.held][h.from:h.to])
-		if stop, ok := t.stopped(c, h, e); stop {
-			return ok
+	for h.held != none || h.inPipe > 0 {
+		var n int
+		var e syscall.Errno
+		if h.held != none {
+			n, e = t.cfg.Sockets.Send(to, t.held[h.held][h.from:h.to])
+		} else {
+			n, e = t.cfg.Sockets.Move(int(h.pipe.r), to, int(h.inPipe))
 		}
-		n = max(n, 0)
+		switch e {
+		case 0:
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+			h.blocked = true
+			return 0
+		default:
+			return e
+		}
 		h.moved += uint64(n)
-		if h.from += int32(n); h.from == h.to {
+		if h.held == none {
+			h.inPipe -= int32(n)
+		} else if h.from += int32(n); h.from == h.to {
 			t.giveBack(h)
 		}
 	}
-	for h.inPipe > 0 {
-		n, e := t.cfg.Sockets.Move(int(h.pipe.r), to, int(h.inPipe))
-		if stop, ok := t.stopped(c, h, e); stop {
-			return ok
-		}
-		n = max(n, 0)
-		h.moved += uint64(n)
-		h.inPipe -= int32(n)
-	}
-	return true
+	return 0
 }
 
-// stopped says whether the error of sending ends a flush, and whether c is still there.
-func (t *TCP) stopped(c *conn, h *half, e syscall.Errno) (stop, ok bool) {
-	switch e {
-	case 0:
-		return false, true
-	case syscall.EAGAIN:
-		h.blocked = true
-		return true, true
-	case syscall.EINTR:
-		return false, true
+// lastWords passes on what side s said before its connection broke: the kernel still has it,
+// and a native peer would read it, such as the answer of a server that does not care for the
+// rest of a request. It does so once, as far as the other side has room.
+func (t *TCP) lastWords(c *conn, s int) {
+	h := &c.half[s]
+	h.blocked = false
+	for left := lastLen; left > 0; {
+		if e := t.flush(c, s); e != 0 || h.blocked {
+			return
+		}
+		n, e := t.copy(c, s)
+		if e != 0 || n == 0 {
+			return
+		}
+		left -= n
 	}
-	t.reset(c)
-	return true, false
 }
 
 // fill moves bytes from the source to the pipe, which is empty.

@@ -3,8 +3,9 @@ package splice
 // TCP past the guest's link. A connection that was accepted on one side gets its other half
 // on the other side, and from then on bytes are moved in both directions until both have
 // ended. Each direction ends by itself: an end of the stream is passed on behind the last
-// byte. An error of either side becomes a reset of the other, and so does a target that
-// refuses: the initiator's connection exists by then, the kernel has seen to that.
+// byte. An error of either side becomes a reset of the other, behind what that side had said
+// before, and so does a target that refuses: the initiator's connection exists by then, the
+// kernel has seen to that.
 //
 // Events are edge-triggered, and each socket is registered once. A direction moves on when
 // its source has something, or when its target, which was full, has room again.
@@ -166,6 +167,7 @@ func (t *TCP) Event(ref sock.Ref, events uint32, now int64) {
 // connected handles the first events of the target, and says whether it has accepted.
 func (t *TCP) connected(c *conn, events uint32) bool {
 	if events&sock.Err != 0 {
+		t.lastWords(c, 1) // if it did accept, before it broke
 		t.Stats.Refused++
 		t.drop(c, sock.Abort, "refused")
 		return false
@@ -197,6 +199,9 @@ func (t *TCP) ready(c *conn, side int, events uint32) bool {
 
 // reset ends c because one side did, in disorder.
 func (t *TCP) reset(c *conn) {
+	for s := range 2 {
+		t.lastWords(c, s) // whose connection it was that broke need not be known
+	}
 	t.Stats.Resets++
 	t.drop(c, sock.Abort, "reset")
 }

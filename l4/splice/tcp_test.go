@@ -113,6 +113,82 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// TestLastWords has a side say something and reset. It must arrive, by whichever call the reset
+// becomes known.
+func TestLastWords(t *testing.T) {
+	const broken = sock.In | sock.Out | sock.RdHup | sock.Hup | sock.Err
+	for _, tt := range []struct {
+		name    string
+		to      int // where the words go
+		script  func(m *machine, from *fakeSock)
+		arrives string
+	}{
+		{"when it is sent more", fdClient, func(m *machine, _ *fakeSock) {
+			m.socks[fdClient].in = []byte("more")
+			m.event(fdClient, sock.In|sock.Out)
+		}, "words"},
+		{"when what is held is sent", fdClient, func(m *machine, server *fakeSock) {
+			server.room, server.err = 0, 0
+			m.socks[fdClient].in = []byte("more")
+			m.event(fdClient, sock.In|sock.Out)
+			server.err = syscall.EPIPE
+			m.event(fdServer, sock.Out)
+		}, "words"},
+		{"when the pipe is emptied", fdClient, func(m *machine, server *fakeSock) {
+			server.in, server.err, server.room = nil, 0, 500<<10
+			m.socks[fdClient].in = pattern(1 << 20)
+			m.event(fdClient, sock.In|sock.Out|sock.RdHup)
+			server.in, server.err = []byte("words"), syscall.EPIPE
+			m.event(fdServer, sock.Out)
+		}, "words"},
+		{"behind words that are held", fdClient, func(m *machine, server *fakeSock) {
+			m.socks[fdClient].room, server.err = 2, 0
+			m.event(fdServer, sock.In|sock.Out)
+			server.in, server.err = []byte(", the last"), syscall.EPIPE
+			m.socks[fdClient].in, m.socks[fdClient].room = []byte("more"), 100
+			m.event(fdClient, sock.In)
+		}, "words, the last"},
+		{"to a side that is full", fdClient, func(m *machine, _ *fakeSock) {
+			m.socks[fdClient].in, m.socks[fdClient].room = []byte("more"), 2
+			m.event(fdClient, sock.In|sock.Out)
+		}, "wo"},
+		{"of the initiator", fdServer, func(m *machine, _ *fakeSock) {
+			m.socks[fdServer].in = []byte("answer")
+			m.event(fdServer, sock.In|sock.Out)
+		}, "words"},
+		{"together with the reset", fdClient, func(m *machine, _ *fakeSock) { m.event(fdServer, broken) }, "words"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := open(t)
+			from := m.socks[fdClient+fdServer-tt.to]
+			from.in, from.err = []byte("words"), syscall.ECONNRESET
+			tt.script(m, from)
+			m.wantSent(tt.to, []byte(tt.arrives))
+			m.wantEnds("abort", "abort")
+			if len(m.tcp.spare) != len(m.tcp.held) {
+				t.Errorf("of %d buffers, %d are free", len(m.tcp.held), len(m.tcp.spare))
+			}
+		})
+	}
+	t.Run("with the first event of the target", func(t *testing.T) {
+		m := newMachine(t)
+		m.accept(false)
+		m.socks[fdServer].in, m.socks[fdServer].err = []byte("words"), syscall.ECONNRESET
+		m.event(fdServer, broken)
+		m.wantSent(fdClient, []byte("words"))
+		m.wantEnds("abort", "abort")
+	})
+	t.Run("no more than a queue holds", func(t *testing.T) {
+		m := open(t)
+		m.socks[fdServer].in, m.socks[fdServer].err = pattern(3*lastLen), syscall.ECONNRESET
+		m.socks[fdClient].in = []byte("more")
+		m.event(fdClient, sock.In)
+		if n := m.socks[fdClient].out.Len(); n < lastLen || n >= 2*lastLen {
+			t.Errorf("passed on %d bytes, want about %d", n, lastLen)
+		}
+	})
+}
+
 func TestRefused(t *testing.T) {
 	t.Run("at once", func(t *testing.T) {
 		m := newMachine(t)
