@@ -24,7 +24,7 @@ func New(stream, v4 bool) (int, syscall.Errno) {
 		return -1, e
 	}
 	if stream {
-		sys.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		prepareTCP(fd)
 		return fd, 0
 	}
 	// No error queue: a connected socket reports errors by itself.

@@ -43,10 +43,17 @@ func NewTCP(out4, out6 Outbound) *TCP {
 // Prepare sets the options that sockets of flows need. On a listening socket it sets them
 // for the connections that it will accept.
 func (t *TCP) Prepare(fd int) {
-	sys.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	prepareTCP(fd)
 	if t.peekOff {
 		sys.SetInt(fd, unix.SOL_SOCKET, unix.SO_PEEK_OFF, 0)
 	}
+}
+
+// prepareTCP sets what every TCP socket needs. Urgent data is ordinary data in its place, as
+// RFC 6093 recommends: one byte of it would be missing otherwise (SO_OOBINLINE, socket(7)).
+func prepareTCP(fd int) {
+	sys.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	sys.SetInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
 }
 
 var reno = []byte("reno")
@@ -173,8 +180,17 @@ func (t *TCP) atEnd(fd int) bool {
 	return e == 0 && n == 1 && (info[0] == closeWait || info[0] == lastAck || info[0] == closing || info[0] == tcpClose)
 }
 
-// Discard takes n bytes off the receive queue.
-func (t *TCP) Discard(fd, n int) { sys.Discard(fd, n) }
+// Discard takes n bytes off the receive queue, which has them: with urgent data among them
+// in more than one call, since each read stops in front of it.
+func (t *TCP) Discard(fd, n int) {
+	for n > 0 {
+		k, e := sys.Discard(fd, n)
+		if e != 0 || k == 0 {
+			return
+		}
+		n -= k
+	}
+}
 
 // Room asks for the size of the send buffer of fd and how much of it is taken, in the
 // kernel's own accounting, which counts its overhead (SO_MEMINFO), and how many bytes of

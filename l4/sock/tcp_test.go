@@ -94,6 +94,64 @@ func TestPeek(t *testing.T) {
 	}
 }
 
+// urge has peer send s as urgent data, and waits until it has arrived.
+func urge(t *testing.T, peer *net.TCPConn, s string) {
+	t.Helper()
+	raw, err := peer.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := raw.Control(func(fd uintptr) { err = unix.Send(int(fd), []byte(s), unix.MSG_OOB) }); e != nil || err != nil {
+		t.Fatal(e, err)
+	}
+	time.Sleep(20 * time.Millisecond)
+}
+
+// TestUrgent wants urgent data in its place, and the reads that stop in front of it to go on.
+func TestUrgent(t *testing.T) {
+	s := NewTCP(Outbound{}, Outbound{})
+	if !s.peekOff {
+		t.Skip("without SO_PEEK_OFF, urgent data is not seen before what is in front of it is gone")
+	}
+	fd, peer := tcpPair(t, s)
+	defer s.End(fd, Orderly)
+	buf, got := make([]byte, 100), ""
+	peek := func() {
+		n, e := s.Peek(fd, len(got), true, [][]byte{buf})
+		if e != 0 {
+			t.Fatalf("behind %q: %v", got, e)
+		}
+		got += string(buf[:n])
+	}
+	peer.Write([]byte("abc"))
+	time.Sleep(20 * time.Millisecond)
+	peek()
+	urge(t, peer, "X")
+	peek()
+	peer.Write([]byte("def"))
+	time.Sleep(20 * time.Millisecond)
+	peek()
+	if got != "abcXdef" {
+		t.Errorf("peeked %q, want abcXdef", got)
+	}
+}
+
+// TestUrgentDiscard takes bytes off the queue on both sides of urgent data.
+func TestUrgentDiscard(t *testing.T) {
+	s := NewTCP(Outbound{}, Outbound{})
+	fd, peer := tcpPair(t, s)
+	defer s.End(fd, Orderly)
+	peer.Write([]byte("abc"))
+	urge(t, peer, "X")
+	peer.Write([]byte("def"))
+	time.Sleep(20 * time.Millisecond)
+	s.Discard(fd, 5)
+	buf := make([]byte, 100)
+	if n, e := s.Peek(fd, 0, true, [][]byte{buf}); e != 0 || string(buf[:n]) != "ef" {
+		t.Errorf("left: %q, %v; want ef", buf[:max(n, 0)], e)
+	}
+}
+
 func TestRoom(t *testing.T) {
 	s := NewTCP(Outbound{}, Outbound{})
 	fd, peer := tcpPair(t, s)

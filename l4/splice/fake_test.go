@@ -24,6 +24,11 @@ type fakeSock struct {
 	room  int
 	ended string
 	bulk  bool
+
+	// There is urgent data in in, at mark. A read stops in front of it, and the next one goes on;
+	// splice(2) never does.
+	urgent bool
+	mark   int
 }
 
 // The sockets of a connection, in the order in which they are made, and the first pipe's ends.
@@ -65,8 +70,13 @@ func (s *fakeSock) fail() syscall.Errno {
 func (f *fakes) Recv(fd int, b []byte) (int, syscall.Errno) {
 	s := f.socks[fd]
 	if len(s.in) > 0 {
+		if s.urgent && s.mark > 0 {
+			b = b[:min(len(b), s.mark)]
+		}
 		n := copy(b, s.in)
 		s.in = s.in[n:]
+		s.urgent = s.urgent && s.mark > 0
+		s.mark -= n
 		return n, 0
 	}
 	if e := s.fail(); e != 0 {
@@ -94,6 +104,9 @@ func (f *fakes) Send(fd int, b []byte) (int, syscall.Errno) {
 
 func (f *fakes) Move(from, to, n int) (int, syscall.Errno) {
 	if p := f.pipes[to]; p != nil {
+		if s := f.socks[from]; s.urgent && s.mark == 0 {
+			return -1, syscall.EAGAIN
+		}
 		n = min(n, int(f.pipeSize)-p.Len())
 		b := make([]byte, n)
 		n, e := f.Recv(from, b)

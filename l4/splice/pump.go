@@ -3,7 +3,8 @@ package splice
 // Moving the bytes of one direction. Small data is copied through one buffer of the worker:
 // two system calls, where splice(2) needs its detour by a pipe. Once much is read at a time,
 // a pipe of a megabyte takes over, which costs less than copying. It goes back to the others
-// when the direction has become quiet.
+// when the direction has become quiet. A direction with urgent data is only copied: splice(2)
+// never gets past the mark, while a read stops in front of it and the next one goes on.
 //
 // What was read and the target has no room for waits where it is, in the buffer, which the
 // direction then keeps, or in the pipe. Nothing more is read meanwhile, so that the source's
@@ -48,6 +49,7 @@ type half struct {
 	inPipe   int32
 	runs     int8 // reads in a row that were large, or with bulk, small
 	bulk     bool // a pipe is to be used
+	urgent   bool // there was urgent data: never bulk
 	blocked  bool // the target is full, and what was read is held or in the pipe
 	eof      bool // the source has ended
 	shut     bool // and the target was told
@@ -143,7 +145,7 @@ func (t *TCP) copy(c *conn, s int) (int, syscall.Errno) {
 		return n, 0
 	}
 	switch {
-	case n < bulkLen:
+	case n < bulkLen, h.urgent:
 		h.runs = 0
 	case h.runs < bulkRuns:
 		h.runs++

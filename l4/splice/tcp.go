@@ -139,7 +139,8 @@ func (t *TCP) ref(c *conn, side int) sock.Ref {
 }
 
 // ended is the events that say that a socket must be read to its end: nothing new may come
-// to report it again. Urgent data belongs to them since reading stops in front of it.
+// to report it again. Urgent data belongs to them since a read stops in front of it, in the
+// midst of what there is.
 const ended = sock.RdHup | sock.Hup | sock.Err | sock.Pri
 
 // Event handles events of the socket that ref stands for.
@@ -183,6 +184,10 @@ func (t *TCP) connected(c *conn, events uint32) bool {
 // ready moves what can be moved after events of one side. It says whether c is still there.
 func (t *TCP) ready(c *conn, side int, events uint32) bool {
 	ok := true
+	if events&sock.Pri != 0 {
+		h := &c.half[side]
+		h.urgent, h.bulk = true, false
+	}
 	if events&(sock.In|ended) != 0 {
 		ok = t.pump(c, side, events&ended != 0)
 	}

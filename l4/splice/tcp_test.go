@@ -306,6 +306,27 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
+// TestUrgent has urgent data in the midst of bulk data.
+func TestUrgent(t *testing.T) {
+	m := open(t)
+	want := pattern(8 << 20)
+	c, s := m.socks[fdClient], m.socks[fdServer]
+	c.in = want
+	m.event(fdClient, sock.In)
+	if m.tcp.Stats.Bulk != 1 {
+		t.Fatalf("no bulk data: %+v", m.tcp.Stats)
+	}
+	c.urgent, c.mark = true, 3<<20
+	for before := -1; s.out.Len() > before; { // as long as there is another turn
+		before = s.out.Len()
+		m.event(fdClient, sock.In|sock.Pri)
+	}
+	m.wantSent(fdServer, want)
+	if m.tcp.Stats.Bulk != 1 || len(m.pipes) != 2 || len(m.tcp.pipes) != 1 {
+		t.Errorf("%d times bulk, %d ends of pipes, %d pipes not in use", m.tcp.Stats.Bulk, len(m.pipes), len(m.tcp.pipes))
+	}
+}
+
 func TestStaleEvent(t *testing.T) {
 	m := open(t)
 	old := m.refs[fdClient]

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"passt/tests/world"
 )
 
@@ -87,6 +89,25 @@ func TestBypassEmptyStream(t *testing.T) {
 	for _, p := range bypasses(in) {
 		t.Run(p.name, func(t *testing.T) { world.Exchange(t, p.client, p.server, "tcp", p.addr, p.bypassed(), 0) })
 	}
+}
+
+func TestBypassUrgentData(t *testing.T) {
+	// Urgent data is a byte like others, in its place: past it, the stream goes on.
+	in := startBypass(t, "--config-net")
+	data := world.Pattern(11, 16<<20+1)
+	half := len(data) / 2
+	eachBypass(t, in, func(t *testing.T, first, second *net.TCPConn) {
+		raw, err := first.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			first.Write(data[:half])
+			raw.Write(func(fd uintptr) bool { return unix.Send(int(fd), data[half:half+1], unix.MSG_OOB) != unix.EAGAIN })
+			pour(first, data[half+1:])
+		}()
+		drain(t, second, data, 256<<10, 0)
+	})
 }
 
 func TestBypassDatagramSizes(t *testing.T) {

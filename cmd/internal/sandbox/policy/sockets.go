@@ -33,7 +33,7 @@ func options() (out []seccomp.ArgumentConditions) {
 	}{
 		{unix.SOL_SOCKET, []uint64{
 			unix.SO_PEEK_OFF, unix.SO_LINGER, unix.SO_SNDBUF, unix.SO_RCVBUF, unix.SO_KEEPALIVE, unix.SO_REUSEADDR,
-			unix.SO_BINDTODEVICE,
+			unix.SO_BINDTODEVICE, unix.SO_OOBINLINE,
 		}},
 		{unix.IPPROTO_TCP, []uint64{unix.TCP_NODELAY, unix.TCP_CONGESTION}},
 		{unix.IPPROTO_UDP, []uint64{unix.UDP_GRO}},
