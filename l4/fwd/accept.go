@@ -16,7 +16,7 @@ type Accepter interface {
 
 // Uppers are those who take connections.
 type Uppers struct {
-	Guest Accepter // over the guest's link; nil if there is no link
+	Guest Accepter // over the guest's link; nil if there is no link, and so no way for remote peers
 	Local Accepter // from the host's loopback into the guest's namespace; nil if Guest has those too
 	Out   Accepter // from the guest's namespace to the host; nil if there are none
 }
@@ -41,8 +41,13 @@ type Ports struct {
 	ports []port
 	free  []uint32
 	spare int
-	// Failed counts connections that could not be accepted, and were ended instead.
-	Failed uint64
+	Stats Stats
+}
+
+// Stats counts connections that were ended instead of passed on.
+type Stats struct {
+	Refused uint64 // nobody takes them
+	Failed  uint64 // for want of a descriptor
 }
 
 // NewPorts makes Ports without sockets, to be watched through p.
@@ -110,6 +115,11 @@ func (f *Ports) Event(ref sock.Ref, now int64) {
 		switch e {
 		case 0:
 			u := f.upper(p.dir, &remote)
+			if u == nil {
+				f.socks.End(fd, sock.Abort)
+				f.Stats.Refused++
+				continue
+			}
 			if u == f.up.Guest && remote.Addr.IsLoopback() {
 				sock.Calm(fd) // the bypass does it once it pays
 			}
@@ -118,7 +128,7 @@ func (f *Ports) Event(ref sock.Ref, now int64) {
 			if !f.refuseOne(p) {
 				return
 			}
-			f.Failed++
+			f.Stats.Failed++
 		case syscall.EINTR, syscall.ECONNABORTED:
 		default:
 			return
@@ -126,12 +136,14 @@ func (f *Ports) Event(ref sock.Ref, now int64) {
 	}
 }
 
-// upper is who takes a connection from remote.
+// upper is who takes a connection from remote, nil if nobody does. The host's loopback tells
+// local peers: a program of the host that connects to another address of it is as remote as
+// any, since that address is what it shows.
 func (f *Ports) upper(d Direction, remote *inet.Endpoint) Accepter {
 	switch {
 	case d == Out:
 		return f.up.Out
-	case f.up.Guest == nil, f.up.Local != nil && remote.Addr.IsLoopback():
+	case f.up.Local != nil && remote.Addr.IsLoopback():
 		return f.up.Local
 	}
 	return f.up.Guest

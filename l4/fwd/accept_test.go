@@ -1,6 +1,7 @@
 package fwd
 
 import (
+	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -127,6 +128,33 @@ func TestAccept(t *testing.T) {
 	}
 }
 
+// TestAcceptRemote has a peer knock that is not on loopback.
+func TestAcceptRemote(t *testing.T) {
+	remote := inet.Endpoint{Addr: inet.V4([]byte{192, 0, 2, 1}), Port: 40000}
+	guest, local := &upper{}, &upper{}
+	f := Ports{up: Uppers{Guest: guest, Local: local}}
+	if u := f.upper(In, &remote); u != guest {
+		t.Errorf("with a link, %v takes it, want the guest's", u)
+	}
+	f.up.Guest = nil
+	if u := f.upper(In, &remote); u != nil {
+		t.Errorf("without a link, %v takes it, want nobody", u)
+	}
+}
+
+// TestAcceptNobody wants a connection to be reset that nobody takes.
+func TestAcceptNobody(t *testing.T) {
+	p := newDoor(t, In, Uppers{})
+	c := p.knock()
+	c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the client reads: %v; want a reset", err)
+	}
+	if p.Stats.Refused != 1 {
+		t.Errorf("%d refused, want one", p.Stats.Refused)
+	}
+}
+
 // TestAcceptStale has an event of a socket that is closed, and whose number has another one.
 func TestAcceptStale(t *testing.T) {
 	u := &upper{}
@@ -173,8 +201,8 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 	}
 	defer c.Close()
 	withoutDescriptors(t, func() { p.Event(p.refs[p.fd], 1) })
-	if len(u.fds) != 0 || p.Failed != 1 || p.spare < 0 {
-		t.Errorf("accepted %v, %d failed, spare %d", u.fds, p.Failed, p.spare)
+	if len(u.fds) != 0 || p.Stats.Failed != 1 || p.spare < 0 {
+		t.Errorf("accepted %v, %d failed, spare %d", u.fds, p.Stats.Failed, p.spare)
 	}
 	c.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if _, err := c.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {

@@ -165,6 +165,28 @@ func TestUDPRefused(t *testing.T) {
 	}
 }
 
+// TestUDPRemote wants datagrams of the network to be dropped: what came to a forwarded port in the
+// guest's namespace is from there, whatever the address.
+func TestUDPRemote(t *testing.T) {
+	other := inet.Endpoint{Addr: inet.V4([]byte{192, 0, 2, 1}), Port: 40000}
+	for _, tt := range []struct {
+		name string
+		out  bool
+		from inet.Endpoint
+		want int
+	}{{"local", false, loopback(40000), 1}, {"remote", false, other, 0}, {"of the namespace", true, other, 1}} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newUDPRig(t)
+			p := r.udp.ports[0]
+			p.Out = tt.out
+			r.udp.Datagrams(&p, []sock.Datagram{{From: tt.from, Len: 1, Over: []byte("x")}}, r.now)
+			if n, dropped := r.udp.Len(), r.udp.Stats.Dropped; n != tt.want || dropped != uint64(1-tt.want) {
+				t.Errorf("%d flows, %d datagrams dropped; want %d, %d", n, dropped, tt.want, 1-tt.want)
+			}
+		})
+	}
+}
+
 func TestUDPLife(t *testing.T) {
 	r := newUDPRig(t)
 	at := r.client.RemoteAddr().(*net.UDPAddr)

@@ -35,8 +35,14 @@ func side(out bool) int {
 	return 0
 }
 
-// client finds or makes the flow of the client that sent d to p; nil if there can be none.
+// client finds or makes the flow of the client that sent d to p; nil if there can be none. Into
+// the guest's namespace, it is only for clients on the host's loopback: its own loopback is
+// nothing that the network may reach.
 func (t *UDP) client(p *Port, d *sock.Datagram, now int64) *entry {
+	if !p.Out && !d.From.Addr.IsLoopback() {
+		t.Stats.Dropped++
+		return nil
+	}
 	s := side(p.Out)
 	local := d.Local
 	if local.IsZero() {

@@ -254,13 +254,21 @@ func TestSpliceOnly(t *testing.T) {
 			}
 		}
 	}
-	t.Run("from elsewhere", func(t *testing.T) {
-		// Nothing else leads into this namespace: a remote client is served past the tap, too, or not at all.
-		serveEnds(t, in.ns, "tcp", world.Endpoint("", bypassPort))
-		if got := banner(world.Peer, "tcp", world.Endpoint(world.HostV4, bypassPort), time.Second); got == "no answer" || strings.Contains(got, "timeout") {
-			t.Errorf("a remote client gets %q, want an answer or a refusal", got)
+	// Nothing else leads into this namespace, least of all to its loopback: not the network, and not another address
+	// of the host.
+	for _, network := range []string{"tcp", "udp"} {
+		for _, from := range []*world.NS{world.Peer, world.Host} {
+			for _, p := range []struct{ serve, ask string }{{"127.0.0.1", world.HostV4}, {"::1", world.HostV6}} {
+				t.Run(network+" from elsewhere, by "+from.Name+" to "+p.ask, func(t *testing.T) {
+					serveEnds(t, in.ns, network, world.Endpoint(p.serve, bypassPort))
+					got := banner(from, network, world.Endpoint(p.ask, bypassPort), time.Second)
+					if network == "tcp" && !strings.Contains(got, "reset") || network == "udp" && got != "no answer" {
+						t.Errorf("the client gets %q, want TCP reset and UDP dropped", got)
+					}
+				})
+			}
 		}
-	})
+	}
 }
 
 func TestBypassParallel(t *testing.T) {

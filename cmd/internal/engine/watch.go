@@ -19,7 +19,7 @@ import (
 // counted is the Stats of a layer. Its numbers belong to the worker's thread.
 type counted struct {
 	name  string
-	stats any // a pointer to a struct of uint64, or to a uint64
+	stats any // a pointer to a struct of uint64
 }
 
 // counted lists the counters of the layers that w has, from the link up.
@@ -48,7 +48,7 @@ func (w *worker) counted() []counted {
 	if w.icmp != nil {
 		out = append(out, counted{"icmp", &w.icmp.Stats})
 	}
-	out = append(out, counted{"ports.failed", &w.ports.Failed})
+	out = append(out, counted{"ports", &w.ports.Stats})
 	if w.spliceTCP != nil {
 		out = append(out, counted{"bypass.tcp", &w.spliceTCP.Stats})
 	}
@@ -64,10 +64,6 @@ func (e *Engine) Counters() (out []control.Counter) {
 	w.call(func() {
 		for _, c := range w.counted() {
 			v := reflect.ValueOf(c.stats).Elem()
-			if v.Kind() == reflect.Uint64 {
-				out = append(out, control.Counter{Name: c.name, Value: v.Uint()})
-				continue
-			}
 			for i := range v.NumField() {
 				if f := v.Field(i); f.Kind() == reflect.Uint64 {
 					out = append(out, control.Counter{Name: c.name + "." + lower(v.Type().Field(i).Name), Value: f.Uint()})
