@@ -147,8 +147,12 @@ func (t *Table[T]) grow() {
 	}
 }
 
-// Remove takes e out of the table. Its place is used again, under another generation.
+// Remove takes e out of the table, if it is still there. Its place is used again, under another
+// generation.
 func (t *Table[T]) Remove(e *Entry[T]) {
+	if !e.live {
+		return
+	}
 	mask := uint32(len(t.cells) - 1)
 	i := e.hash & mask
 	for t.cells[i].id != e.id+1 {

@@ -73,6 +73,20 @@ func TestStalePlaces(t *testing.T) {
 	}
 }
 
+func TestRemoveTwice(t *testing.T) {
+	tab := New[int](10, [2]uint64{1, 2})
+	tab.Insert(testKey(1))
+	e := tab.Insert(testKey(2))
+	tab.Remove(e)
+	tab.Remove(e)
+	if k := testKey(1); tab.Len() != 1 || tab.Lookup(&k) == nil {
+		t.Errorf("%d flows, want the other one", tab.Len())
+	}
+	if a, b := tab.Insert(testKey(3)), tab.Insert(testKey(4)); a.ID() == b.ID() {
+		t.Errorf("two flows at place %d", a.ID())
+	}
+}
+
 func TestNoAllocation(t *testing.T) {
 	tab := New[[100]byte](1000, [2]uint64{1, 2})
 	for i := range 1000 {
