@@ -110,6 +110,9 @@ func (f *Ports) Event(ref sock.Ref, now int64) {
 	if p.fd < 0 || uint32(p.gen) != ref.Aux() {
 		return
 	}
+	if f.spare < 0 {
+		f.takeSpare() // before a connection does
+	}
 	for range acceptBurst {
 		fd, remote, local, e := f.socks.Accept(int(p.fd))
 		switch e {
@@ -153,10 +156,7 @@ func (f *Ports) upper(d Direction, remote *inet.Endpoint) Accepter {
 // accepts would make the listener readable for ever.
 func (f *Ports) refuseOne(p *port) bool {
 	if f.spare < 0 {
-		f.takeSpare() // somebody else may have had the last one
-		if f.spare < 0 {
-			return false
-		}
+		return false // somebody else was faster
 	}
 	sock.Close(f.spare)
 	f.spare = -1

@@ -215,6 +215,31 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 	sock.Close(u.fds[0])
 }
 
+// TestAcceptSpareLost has somebody else get the spare descriptor. The first one that is free again
+// must replace it: with that as a connection, there would be nothing to refuse the next one with.
+func TestAcceptSpareLost(t *testing.T) {
+	u := &upper{}
+	p := newDoor(t, In, Uppers{Guest: u})
+	lost := p.spare
+	p.spare = -1
+	c, err := net.Dial("tcp", p.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	withoutDescriptors(t, func() {
+		p.Event(p.refs[p.fd], 1)
+		if len(u.fds) != 0 || p.Stats.Failed != 0 || p.spare >= 0 {
+			t.Errorf("without any: accepted %v, %d failed, spare %d", u.fds, p.Stats.Failed, p.spare)
+		}
+		sock.Close(lost)
+		p.Event(p.refs[p.fd], 1)
+	})
+	if len(u.fds) != 0 || p.Stats.Failed != 1 || p.spare < 0 {
+		t.Errorf("with one: accepted %v, %d failed, spare %d", u.fds, p.Stats.Failed, p.spare)
+	}
+}
+
 // withoutDescriptors calls f while this process may have no more descriptors than it has.
 func withoutDescriptors(t *testing.T, f func()) {
 	t.Helper()
