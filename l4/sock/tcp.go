@@ -165,19 +165,24 @@ func (t *TCP) Peek(fd, skip int, moved bool, v [][]byte) (int, syscall.Errno) {
 	if e != 0 {
 		return -1, e
 	}
-	if n -= skip; n < 0 || n == 0 && skip > 0 && !t.atEnd(fd) {
+	if n -= skip; n < 0 || n == 0 && skip > 0 && !t.atEnd(fd, skip) {
 		return -1, unix.EAGAIN
 	}
 	return n, 0
 }
 
-// atEnd says whether the peer has sent its FIN: without SO_PEEK_OFF a short read does not
-// tell.
-func (t *TCP) atEnd(fd int) bool {
+// atEnd says whether the peer has sent its FIN, behind n bytes that are in the receive queue:
+// without SO_PEEK_OFF a short read does not tell. More than these may have come since, or be
+// urgent data, which a read stops in front of.
+func (t *TCP) atEnd(fd, n int) bool {
 	var info [1]byte
-	n, e := sys.GetBytes(fd, unix.IPPROTO_TCP, unix.TCP_INFO, info[:])
+	k, e := sys.GetBytes(fd, unix.IPPROTO_TCP, unix.TCP_INFO, info[:])
 	const tcpClose, closeWait, lastAck, closing = 7, 8, 9, 11 // net/tcp_states.h
-	return e == 0 && n == 1 && (info[0] == closeWait || info[0] == lastAck || info[0] == closing || info[0] == tcpClose)
+	if e != 0 || k != 1 || info[0] != closeWait && info[0] != lastAck && info[0] != closing && info[0] != tcpClose {
+		return false
+	}
+	queued, e := sys.InQueue(fd)
+	return e == 0 && queued <= n
 }
 
 // Discard takes n bytes off the receive queue, which has them: with urgent data among them

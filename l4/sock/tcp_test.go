@@ -152,6 +152,30 @@ func TestUrgentDiscard(t *testing.T) {
 	}
 }
 
+// TestUrgentLast has an older kernel not see urgent data, behind which the stream ends, before
+// what is in front of it is gone. That is not the end.
+func TestUrgentLast(t *testing.T) {
+	s := NewTCP(Outbound{}, Outbound{})
+	s.peekOff, s.scratch = false, make([]byte, scratchLen)
+	fd, peer := tcpPair(t, s)
+	defer s.End(fd, Orderly)
+	peer.Write([]byte("abc"))
+	urge(t, peer, "X")
+	peer.CloseWrite()
+	time.Sleep(20 * time.Millisecond)
+	buf := make([]byte, 100)
+	if n, e := s.Peek(fd, 3, false, [][]byte{buf}); e != syscall.EAGAIN {
+		t.Fatalf("in front of it: %d, %v; want %v", n, e, syscall.EAGAIN)
+	}
+	s.Discard(fd, 3)
+	if n, e := s.Peek(fd, 0, false, [][]byte{buf}); e != 0 || string(buf[:n]) != "X" {
+		t.Fatalf("at it: %q, %v; want X", buf[:max(n, 0)], e)
+	}
+	if n, e := s.Peek(fd, 1, false, [][]byte{buf}); e != 0 || n != 0 {
+		t.Fatalf("behind it: %d, %v; want the end", n, e)
+	}
+}
+
 func TestRoom(t *testing.T) {
 	s := NewTCP(Outbound{}, Outbound{})
 	fd, peer := tcpPair(t, s)

@@ -102,6 +102,14 @@ func GetMemInfo(fd int, m *MemInfo) syscall.Errno {
 	return e
 }
 
+// InQueue is how many bytes of payload are in the receive queue of fd, a TCP socket (SIOCINQ,
+// tcp(7)).
+func InQueue(fd int) (int, syscall.Errno) {
+	var n int32
+	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCINQ, uintptr(unsafe.Pointer(&n)))
+	return int(n), e
+}
+
 // OutQueue is how many bytes of payload fd, a TCP socket, has not had acknowledged
 // (SIOCOUTQ, tcp(7)).
 func OutQueue(fd int) (int, syscall.Errno) {

@@ -162,8 +162,8 @@ var choices = []choice{
 	{"socket", sockets(), allow, refuse},
 	{"setsockopt", options(), allow, refuse},
 
-	// How much is in a send queue, and the index of an interface.
-	{"ioctl", among(1, unix.SIOCOUTQ, unix.SIOCGIFINDEX), allow, refuse},
+	// How much is in the queues of a socket, and the index of an interface.
+	{"ioctl", among(1, unix.SIOCINQ, unix.SIOCOUTQ, unix.SIOCGIFINDEX), allow, refuse},
 	// Second descriptors of sockets and pipes, whether one blocks, and the size of a pipe.
 	{"fcntl", among(1, unix.F_DUPFD_CLOEXEC, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL,
 		unix.F_GETPIPE_SZ, unix.F_SETPIPE_SZ), allow, refuse},

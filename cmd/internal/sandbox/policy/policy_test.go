@@ -261,6 +261,7 @@ func TestArguments(t *testing.T) {
 		{"an option of another level", "setsockopt", []uint64{3, unix.IPPROTO_TCP, unix.SO_PEEK_OFF}, refuse},
 		{"TCP_ULP", "setsockopt", []uint64{3, unix.IPPROTO_TCP, unix.TCP_ULP}, refuse},
 
+		{"receive queue", "ioctl", []uint64{3, unix.SIOCINQ}, allow},
 		{"send queue", "ioctl", []uint64{3, unix.SIOCOUTQ}, allow},
 		{"index of an interface", "ioctl", []uint64{3, unix.SIOCGIFINDEX}, allow},
 		{"interface up", "ioctl", []uint64{3, unix.SIOCSIFFLAGS}, refuse},
