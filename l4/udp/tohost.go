@@ -196,7 +196,7 @@ func (t *Translator) send(e *entry, now int64) {
 	s := &t.sockets.At(c.sock, c.sockGen).Val
 	fd := int(s.fd)
 	hops := r.from[0].TTL
-	if hops > 1 { // only datagrams to groups come with less
+	if hops > 1 { // only datagrams to groups or to our own address come with less
 		hops--
 	}
 	t.dest = sock.Dest{To: c.peer, Scope: c.scope, Src: c.local, If: c.oif, TTL: hops, TOS: r.from[0].TOS, Wide: s.wide}

@@ -50,8 +50,8 @@ func (w *Wheel) Add(ref uint64, at int64) {
 	w.count++
 }
 
-// Next is how many nanoseconds from now until Advance has something to do, at most a turn
-// of the wheel; -1 if there are no timers.
+// Next is how many nanoseconds from now until Advance has something to do, perhaps sooner,
+// never later; -1 if there are no timers.
 func (w *Wheel) Next(now int64) int64 {
 	if w.count == 0 {
 		return -1
