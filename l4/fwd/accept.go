@@ -55,8 +55,9 @@ func NewPorts(socks *sock.TCP, up Uppers, p sock.Poller) *Ports {
 	return &Ports{socks: socks, up: up, poll: p, spare: -1}
 }
 
-// Add watches the socket of l. It belongs to the Ports from then on.
-func (f *Ports) Add(l *Listener) {
+// Add watches the socket of l, which belongs to the Ports from then on. It says whether that
+// is possible; if not, the socket stays the caller's.
+func (f *Ports) Add(l *Listener) bool {
 	var id uint32
 	if n := len(f.free); n > 0 {
 		id, f.free = f.free[n-1], f.free[:n-1]
@@ -66,10 +67,15 @@ func (f *Ports) Add(l *Listener) {
 	}
 	p := &f.ports[id]
 	*p = port{to: l.To, fd: int32(l.FD), gen: p.gen + 1, dir: l.Dir}
-	f.poll.Add(l.FD, sock.MakeRef(sock.KindListen, uint32(p.gen), id), sock.In|sock.Excl)
+	if !f.poll.Add(l.FD, sock.MakeRef(sock.KindListen, uint32(p.gen), id), sock.In|sock.Excl) {
+		p.fd = -1
+		f.free = append(f.free, id)
+		return false
+	}
 	if f.spare < 0 {
 		f.takeSpare()
 	}
+	return true
 }
 
 // Remove closes sockets that were added. It looks at each port once, however many there are.

@@ -155,6 +155,32 @@ func TestAcceptNobody(t *testing.T) {
 	}
 }
 
+// deaf is a Poller that can watch no more.
+type deaf struct{ refs }
+
+func (deaf) Add(int, sock.Ref, uint32) bool { return false }
+
+// TestAddUnwatched wants a socket that can't be watched to stay the caller's.
+func TestAddUnwatched(t *testing.T) {
+	p := newDoor(t, In, Uppers{})
+	fd, e := sock.Dup(p.fd)
+	if e != 0 {
+		t.Fatal(e)
+	}
+	defer sock.Close(fd)
+	p.poll = deaf{p.refs}
+	if p.Add(&Listener{FD: fd}) {
+		t.Error("added")
+	}
+	p.Remove([]Listener{{FD: fd}})
+	if len(p.free) != 1 {
+		t.Errorf("%d free places, want that of the one that was not added", len(p.free))
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+		t.Errorf("closed: %v", err)
+	}
+}
+
 // TestAcceptStale has an event of a socket that is closed, and whose number has another one.
 func TestAcceptStale(t *testing.T) {
 	u := &upper{}

@@ -51,9 +51,9 @@ const (
 	InEdge = In | Edge
 )
 
-// Poller watches descriptors; *sys.Epoll does, behind Real. Errors are not reported: a
-// descriptor that can't be watched (the limit of epoll_ctl(2)) gets no events, and its flow
-// ends by its timer.
+// Poller watches descriptors; Epoll is one. Add and Mod say whether the descriptor is watched,
+// which a limit of the user's may forbid (max_user_watches, epoll(7)); an owner gives up one
+// that is not.
 type Poller interface {
 	Add(fd int, ref Ref, events uint32) bool
 	Mod(fd int, ref Ref, events uint32) bool

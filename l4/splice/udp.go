@@ -138,8 +138,9 @@ func NewUDP(cfg UDPConfig) *UDP {
 	return t
 }
 
-// AddPort watches the socket of p, which belongs to t from then on.
-func (t *UDP) AddPort(p Port) {
+// AddPort watches the socket of p, which belongs to t from then on. It says whether that is
+// possible; if not, the socket stays the caller's.
+func (t *UDP) AddPort(p Port) bool {
 	var id uint32
 	if n := len(t.free); n > 0 {
 		id, t.free = t.free[n-1], t.free[:n-1]
@@ -149,7 +150,12 @@ func (t *UDP) AddPort(p Port) {
 	}
 	t.ports[id] = p
 	t.cfg.Sockets.Adopt(p.FD, p.Wide, true)
-	t.cfg.Poller.Add(p.FD, sock.MakeRef(sock.KindSplicePort, uint32(p.FD), id), sock.In)
+	if !t.cfg.Poller.Add(p.FD, sock.MakeRef(sock.KindSplicePort, uint32(p.FD), id), sock.In) {
+		t.ports[id].FD = none
+		t.free = append(t.free, id)
+		return false
+	}
+	return true
 }
 
 // RemovePort closes the socket fd that was added, and ends its flows.

@@ -187,6 +187,31 @@ func TestUDPRemote(t *testing.T) {
 	}
 }
 
+// deaf is a Poller that can watch nothing.
+type deaf struct{ sock.Epoll }
+
+func (deaf) Add(int, sock.Ref, uint32) bool { return false }
+
+// TestUDPUnwatched wants the socket of a port that can't be watched to stay the caller's.
+func TestUDPUnwatched(t *testing.T) {
+	r := newUDPRig(t)
+	r.udp.cfg.Poller = deaf{}
+	fd, e := sock.Dup(r.fd)
+	if e != 0 {
+		t.Fatal(e)
+	}
+	if r.udp.AddPort(Port{FD: fd}) || len(r.udp.free) != 1 {
+		t.Errorf("added, or its place not free: %d", len(r.udp.free))
+	}
+	r.udp.RemovePort(fd)
+	if again, e := sock.Dup(fd); e != 0 {
+		t.Errorf("closed: %v", e)
+	} else {
+		sock.Close(again)
+		sock.Close(fd)
+	}
+}
+
 func TestUDPLife(t *testing.T) {
 	r := newUDPRig(t)
 	at := r.client.RemoteAddr().(*net.UDPAddr)

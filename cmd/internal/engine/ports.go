@@ -3,6 +3,7 @@ package engine
 // The forwarded ports: from the command line to a fwd.Table, and from there to the worker.
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -100,26 +101,31 @@ func (e *Engine) mine(d fwd.Direction, proto uint8, port uint16) (yes bool) {
 // change has the worker use and let go of sockets.
 func (e *Engine) change(add, remove []fwd.Listener) {
 	w := e.workers[0]
-	w.call(func() { w.change(add, remove) })
+	deaf := 0
+	w.call(func() { deaf = w.change(add, remove) })
+	if deaf > 0 {
+		e.p.Log.Warn(fmt.Sprintf("%d sockets of forwarded ports can't be watched, and nothing passes there; "+
+			"as root, raise the sysctl fs.epoll.max_user_watches", deaf))
+	}
 }
 
-// change begins to use the sockets of add, and closes those of remove.
-func (w *worker) change(add, remove []fwd.Listener) {
+// change begins to use the sockets of add, and closes those of remove. It returns how many of
+// add can't be used.
+func (w *worker) change(add, remove []fwd.Listener) (deaf int) {
 	for i := range add {
-		switch l := &add[i]; {
-		case l.Proto == l3.ProtoTCP:
-			w.ports.Add(l)
-		case l.Dir == fwd.Out || w.e.p.Options.SpliceOnly:
-			w.spliceUDP.AddPort(splice.Port{FD: l.FD, Out: l.Dir == fwd.Out, Wide: !l.Bound.Addr.Is4(), Bound: l.Bound, To: l.To})
-		default:
-			w.udpPorts[l.FD] = w.udp.AddListener(udp.Listener{
-				FD: l.FD, Bound: l.Bound, If: l.If, Wide: !l.Bound.Addr.Is4(), Dual: l.Dual, To: l.To,
-			})
+		if !w.use(&add[i]) {
+			w.deaf[add[i].FD] = true // it stays open: its number must not become another's
+			deaf++
 		}
 	}
 	tcp := false
 	for i := range remove {
 		l := &remove[i]
+		if w.deaf[l.FD] {
+			delete(w.deaf, l.FD)
+			sock.Close(l.FD)
+			continue
+		}
 		if l.Proto == l3.ProtoTCP {
 			tcp = true
 			continue
@@ -137,10 +143,30 @@ func (w *worker) change(add, remove []fwd.Listener) {
 	if tcp {
 		w.ports.Remove(remove)
 	}
+	return deaf
+}
+
+// use begins to use the socket of l. It says whether that is possible.
+func (w *worker) use(l *fwd.Listener) bool {
+	switch {
+	case l.Proto == l3.ProtoTCP:
+		return w.ports.Add(l)
+	case l.Dir == fwd.Out || w.e.p.Options.SpliceOnly:
+		return w.spliceUDP.AddPort(splice.Port{FD: l.FD, Out: l.Dir == fwd.Out, Wide: !l.Bound.Addr.Is4(), Bound: l.Bound, To: l.To})
+	}
+	ref := w.udp.AddListener(udp.Listener{FD: l.FD, Bound: l.Bound, If: l.If, Wide: !l.Bound.Addr.Is4(), Dual: l.Dual, To: l.To})
+	if ref == 0 {
+		return false
+	}
+	w.udpPorts[l.FD] = ref
+	return true
 }
 
 // closePorts closes all of them.
 func (w *worker) closePorts() {
+	for fd := range w.deaf {
+		sock.Close(fd)
+	}
 	if w.ports != nil {
 		w.ports.Close()
 	}

@@ -69,6 +69,7 @@ type worker struct {
 	watch     flow.Watcher
 
 	udpPorts map[int]sock.Ref // the forwarded ports of udp, by descriptor
+	deaf     map[int]bool     // the sockets of forwarded ports that can't be watched
 	calls
 
 	nextTimer int64 // when the wheel has something due; 0 if it is empty
@@ -84,7 +85,7 @@ type flusher interface{ Flush() error }
 
 // newWorker puts the layers on dev.
 func newWorker(e *Engine, dev link.Device, socks *sock.TCP, out4, out6 sock.Outbound) (*worker, error) {
-	w := &worker{e: e, dev: dev, socks: socks, start: time.Now().Add(-time.Second), udpPorts: make(map[int]sock.Ref)}
+	w := &worker{e: e, dev: dev, socks: socks, start: time.Now().Add(-time.Second), udpPorts: make(map[int]sock.Ref), deaf: make(map[int]bool)}
 	w.flusher, _ = dev.(flusher)
 	var err error
 	if w.epoll, err = sys.NewWaiter(eventBatch); err != nil {
