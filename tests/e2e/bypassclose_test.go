@@ -80,6 +80,33 @@ func TestBypassResetWhileHalfClosed(t *testing.T) {
 	})
 }
 
+func TestBypassLastWords(t *testing.T) {
+	// A server answers before it has read all of a request, and closes, which resets the connection. Its answer arrives,
+	// though the client goes on sending.
+	in := startBypass(t, "--config-net")
+	const words = "HTTP/1.1 413 Content Too Large\r\n\r\n"
+	for _, p := range bypasses(in) {
+		t.Run(p.name, func(t *testing.T) {
+			world.ServeOn(t, p.server, world.Endpoint(p.addrInside(), p.bypassed()), func(c *net.TCPConn) {
+				c.Read(make([]byte, 1000))
+				c.Write([]byte(words))
+			})
+			for range 50 {
+				c := world.DialTCP(t, p.client, world.Endpoint(p.addr, p.bypassed()))
+				c.SetDeadline(time.Now().Add(5 * time.Second))
+				for range 64 {
+					c.Write(make([]byte, 16<<10)) // fails once the reset is there
+				}
+				got := make([]byte, len(words))
+				if n, err := io.ReadFull(c, got); string(got[:n]) != words {
+					t.Fatalf("read %q, %v", got[:n], err)
+				}
+				c.Close()
+			}
+		})
+	}
+}
+
 func TestBypassRefused(t *testing.T) {
 	// The kernel completes the handshake, so that a refusal may also come as a reset, at once; it may not come as an
 	// orderly end of a stream that never was.
