@@ -157,7 +157,7 @@ func parseItem(item string) (r Rule, not Range, err error) {
 		if strings.Contains(ports, ":") {
 			return r, not, errors.New("an exclusion has no target; give ~PORT or ~FIRST-LAST")
 		}
-		not, err = parsePorts(ports)
+		not, err = ParseRange(ports)
 		return r, not, err
 	}
 	ports, target, mapped := strings.Cut(item, ":")
@@ -176,7 +176,7 @@ func parseItem(item string) (r Rule, not Range, err error) {
 		}
 		return r, not, err
 	}
-	p, err := parsePorts(ports)
+	p, err := ParseRange(ports)
 	if err != nil {
 		if a, aerr := ParseAddr(item); aerr == nil {
 			err = fmt.Errorf("an address without ports; give %s/PORT", a)
@@ -200,7 +200,7 @@ func (r *Rule) mapTo(target string) (err error) {
 		}
 		ports = after
 	}
-	to, err := parsePorts(ports)
+	to, err := ParseRange(ports)
 	if err != nil {
 		return fmt.Errorf("target: %w", err)
 	}
@@ -264,8 +264,8 @@ func sameFamily(r Rule) error {
 	return nil
 }
 
-// parsePorts reads FIRST[-LAST]. What it returns without an error is never the zero Range.
-func parsePorts(s string) (Range, error) {
+// ParseRange reads FIRST[-LAST]. What it returns without an error is never the zero Range.
+func ParseRange(s string) (Range, error) {
 	first, last, ok := strings.Cut(s, "-")
 	a, err := parsePort(first)
 	if err != nil || !ok {
