@@ -34,8 +34,9 @@ func (r *Rules) FromGuest(proto uint8, src, dst inet.Endpoint) (t Target, ok boo
 		return Target{}, false
 	}
 	t.Dst.Port = dst.Port
+	dns, mapped := IsDNS(proto, dst.Port), true
 	switch {
-	case IsDNS(proto, dst.Port) && f.resolver(dst.Addr):
+	case dns && f.resolver(dst.Addr):
 		t.Dst.Addr = f.DNSHost
 		t.Loopback = f.DNSHost.IsLoopback()
 	case dst.Addr == f.MapHostLoopback:
@@ -45,11 +46,16 @@ func (r *Rules) FromGuest(proto uint8, src, dst inet.Endpoint) (t Target, ok boo
 		}
 		t.Loopback = true
 	case dst.Addr == f.MapGuestAddr:
-		t.Dst.Addr = f.Host
-		return t, !f.Host.IsZero()
+		if t.Dst.Addr = f.Host; f.Host.IsZero() {
+			return Target{}, false
+		}
 	default:
-		t.Dst.Addr = dst.Addr
-		return t, allowed(proto, &dst.Addr)
+		if t.Dst.Addr, mapped = dst.Addr, false; !sendable(proto, &dst.Addr) {
+			return Target{}, false
+		}
+	}
+	if !r.allowed(proto, &dst) && !(mapped && f.given(&dst.Addr, dns)) {
+		return Target{Prohibited: true}, false
 	}
 	return t, true
 }
@@ -59,8 +65,8 @@ func IsDNS(proto uint8, port uint16) bool {
 	return (proto == protoUDP || proto == protoTCP) && (port == portDNS || port == portDNSTLS)
 }
 
-// allowed says whether an address that no rule translates may be sent to.
-func allowed(proto uint8, a *inet.Addr) bool {
+// sendable says whether an address that no rule translates may be sent to.
+func sendable(proto uint8, a *inet.Addr) bool {
 	switch {
 	case a.IsLoopback():
 		return false

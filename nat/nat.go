@@ -11,6 +11,10 @@ type Config struct {
 	V4, V6 Family
 	// SpliceToLoopback makes the bypass lead to the guest's loopback, not its own address.
 	SpliceToLoopback bool
+	// Limited allows the guest to begin flows to the destinations in Allowed only, and to what
+	// an option or we ourselves have told it to use.
+	Limited bool
+	Allowed []Destination
 }
 
 // Family is the part of Config for one IP version.
@@ -22,12 +26,15 @@ type Family struct {
 	// could answer to: the gateway.
 	Ours            inet.Addr
 	MapHostLoopback inet.Addr // for the guest, the host's loopback
+	LoopbackChosen  bool      // MapHostLoopback is of an option's choice, not just the gateway
 	MapGuestAddr    inet.Addr // for the guest, the host's own address
 	DNSForward      inet.Addr // for the guest, the resolver DNSHost
 	DNSHost         inet.Addr
 	// DNSPast are resolvers that the guest was told of and that are not the host's any more.
 	// The guest may still ask them, and reaches DNSHost.
 	DNSPast []inet.Addr
+	// DNSTold are the resolvers that the guest is told of, and DNSForward if an option chose it.
+	DNSTold []inet.Addr
 }
 
 // Observed is what the guest was last seen to send from.
@@ -39,6 +46,9 @@ type Observed struct {
 type Target struct {
 	Dst      inet.Endpoint
 	Loopback bool // Dst is a loopback address that a mapping led to
+	// Prohibited says that the flow goes nowhere only because its destination is not allowed,
+	// which the guest is to be told.
+	Prohibited bool
 }
 
 // Rules is a Config to decide by. It is immutable, and any thread may ask it.

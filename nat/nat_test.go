@@ -172,7 +172,7 @@ func TestFromGuest(t *testing.T) {
 			if ok != (c.want != "") {
 				t.Fatalf("FromGuest(%d, %v) = %v, %v; want %q", c.proto, dst, got.Dst, ok, c.want)
 			}
-			if want := (Target{ep(c.want), c.loopback}); ok && got != want {
+			if want := (Target{Dst: ep(c.want), Loopback: c.loopback}); ok && got != want {
 				t.Errorf("FromGuest(%d, %v) = %v, %v; want %v, %v", c.proto, dst, got.Dst, got.Loopback, want.Dst, want.Loopback)
 			}
 		})
@@ -371,7 +371,7 @@ func FuzzFromHost(f *testing.F) {
 }
 
 func TestAllocs(t *testing.T) {
-	r, obs := New(mapped), Observed{}
+	r, obs := New(limited(mapped, dest("203.0.113.0/24", 80, 80), dest("192.0.2.0/24", 1, 65535))), Observed{}
 	src, dst := ep("192.0.2.10:4000"), ep("192.0.2.5:53")
 	if n := testing.AllocsPerRun(100, func() {
 		r.FromGuest(udp, src, dst)
