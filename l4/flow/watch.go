@@ -12,12 +12,14 @@ type Passage struct {
 	Host     inet.Endpoint // the end on the host's side
 }
 
-// Watcher hears of flows that begin and end, on the thread that they belong to. Translators
+// Watcher hears of flows that begin and end, or may not, on the thread that they belong to. Translators
 // without one pay nothing for it.
 type Watcher interface {
 	Began(p Passage)
 	// Ended also says why, in a few words.
 	Ended(p Passage, why string)
+	// Denied is for flows of the guest that do not begin, as their destination is not allowed.
+	Denied(p Passage)
 }
 
 // Info is a flow as a table of flows shows it.

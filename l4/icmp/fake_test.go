@@ -119,7 +119,7 @@ func (n *fakeNet) SendError(e l3.ICMPError, quoted []byte, _ int64) {
 	n.quotes = append(n.quotes, slices.Clone(quoted))
 }
 
-// fakeRules maps the gateway to loopback and denies 203.0.113.9.
+// fakeRules maps the gateway to loopback, has no way to 203.0.113.9, and prohibits 203.0.113.10.
 type fakeRules struct{}
 
 func (fakeRules) FromGuest(_ uint8, _, dst inet.Endpoint) (nat.Target, bool) {
@@ -129,7 +129,8 @@ func (fakeRules) FromGuest(_ uint8, _, dst inet.Endpoint) (nat.Target, bool) {
 	case addr("fe80::1"):
 		return nat.Target{Dst: inet.Endpoint{Addr: addr("::1")}, Loopback: true}, true
 	}
-	return nat.Target{Dst: dst}, dst.Addr != addr("203.0.113.9")
+	prohibited := dst.Addr == addr("203.0.113.10")
+	return nat.Target{Dst: dst, Prohibited: prohibited}, !prohibited && dst.Addr != addr("203.0.113.9")
 }
 
 type fakePoller map[int]sock.Ref

@@ -78,6 +78,32 @@ func TestInputCounts(t *testing.T) {
 	}
 }
 
+func TestDenied(t *testing.T) {
+	for _, tt := range []struct {
+		name, to string
+		errors   int
+		watched  record
+	}{
+		{"nowhere", "203.0.113.9", 0, nil},
+		{"prohibited", "203.0.113.10", 1, record{"denied 203.0.113.10:0"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var watched record
+			r := newRig(func(c *Config) { c.Watch = &watched })
+			r.Input([]l3.Packet{request("192.0.2.2", tt.to, 1, 1, "x")}, r.now)
+			if want := (Stats{Denied: 1}); r.Stats != want || r.Len() != 0 || len(r.host.open) != 0 {
+				t.Errorf("got %+v, %d flows, %d sockets", r.Stats, r.Len(), len(r.host.open))
+			}
+			if len(r.net.errs) != tt.errors || tt.errors > 0 && r.net.errs[0].Kind != l3.AdminProhibited {
+				t.Errorf("errors %+v, want %d", r.net.errs, tt.errors)
+			}
+			if !slices.Equal(watched, tt.watched) {
+				t.Errorf("watched %q, want %q", watched, tt.watched)
+			}
+		})
+	}
+}
+
 func TestNoSockets(t *testing.T) {
 	for _, c := range []struct {
 		name string

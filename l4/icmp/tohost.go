@@ -68,6 +68,12 @@ func (t *Translator) begin(k *flow.Key, p *l3.Packet, now int64) *entry {
 	to, ok := t.cfg.Rules.FromGuest(p.Proto, k.Guest, k.Remote)
 	if !ok {
 		t.Stats.Denied++
+		if to.Prohibited {
+			t.cfg.Net.SendError(l3.ICMPError{Kind: l3.AdminProhibited}, p.B, now)
+			if t.cfg.Watch != nil {
+				t.cfg.Watch.Denied(flow.Passage{Proto: p.Proto, Guest: k.Guest, Remote: k.Remote})
+			}
+		}
 		return nil
 	}
 	if t.flows.Len() >= t.cfg.MaxFlows {

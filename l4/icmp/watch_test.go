@@ -16,6 +16,8 @@ func (r *record) Began(p flow.Passage) { *r = append(*r, "began "+ends(&p)) }
 
 func (r *record) Ended(p flow.Passage, why string) { *r = append(*r, "ended "+ends(&p)+": "+why) }
 
+func (r *record) Denied(p flow.Passage) { *r = append(*r, "denied "+p.Remote.String()) }
+
 func ends(p *flow.Passage) string {
 	return fmt.Sprintf("%d id %d to %v", p.Proto, p.Guest.Port, p.Host.Addr)
 }

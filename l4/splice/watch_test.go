@@ -15,6 +15,8 @@ func (r *record) Began(p flow.Passage) { *r = append(*r, "began by "+who(&p)) }
 
 func (r *record) Ended(p flow.Passage, why string) { *r = append(*r, "ended by "+who(&p)+": "+why) }
 
+func (r *record) Denied(flow.Passage) {}
+
 func who(p *flow.Passage) string {
 	if p.FromHost {
 		return "host"

@@ -46,7 +46,11 @@ func (t *Translator) open(k *flow.Key, p *l3.Packet, now int64) {
 	h := Header(p.L4)
 	to, ok := t.cfg.Rules.FromGuest(l3.ProtoTCP, k.Guest, k.Remote)
 	if !ok {
-		t.Stats.Refused++
+		t.Stats.Denied++
+		if to.Prohibited {
+			t.refuse(k, h)
+			t.denied(k)
+		}
 		return
 	}
 	var hops uint8
@@ -72,6 +76,13 @@ func (t *Translator) open(k *flow.Key, p *l3.Packet, now int64) {
 	c := &e.Val
 	c.rcvNxt = h.Seq() + 1
 	t.negotiate(c, h, true)
+}
+
+// denied tells who watches of a connection that the guest may not make.
+func (t *Translator) denied(k *flow.Key) {
+	if t.cfg.Watch != nil {
+		t.cfg.Watch.Denied(flow.Passage{Proto: l3.ProtoTCP, Guest: k.Guest, Remote: k.Remote})
+	}
 }
 
 // negotiate takes what the guest's SYN says. offered says whether we offer, or have

@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"encoding/binary"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"passt/l4/flow"
 	"passt/l4/sock"
 	"passt/link"
+	"passt/nat"
 )
 
 func key(guest, host inet.Endpoint) flow.Key { return flow.Key{Guest: guest, Remote: host} }
@@ -131,6 +133,41 @@ func TestRefused(t *testing.T) {
 				if b.net.errors[i].Kind != k {
 					t.Errorf("ICMP kind %d, want %d", b.net.errors[i].Kind, k)
 				}
+			}
+			b.wantGone()
+		})
+	}
+}
+
+func TestDenied(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		limited bool
+		to      string
+		resets  int
+		watched record
+	}{
+		{"prohibited", true, "198.51.100.9:80", 1, record{"denied 198.51.100.9:80"}},
+		{"loopback, with limits", true, "127.0.0.1:80", 0, nil},
+		{"loopback, without", false, "127.0.0.1:80", 0, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, allOffloads)
+			var watched record
+			b.tr.cfg.Watch = &watched
+			b.tr.cfg.Rules = nat.New(nat.Config{V4: nat.Family{Enabled: true}, Limited: tt.limited})
+			b.host = ep(tt.to)
+			b.in(seg{flags: SYN, seq: irs, wnd: 65535, opts: synOpts})
+			if len(b.net.sent) != tt.resets {
+				t.Fatalf("sent %d segments, want %d", len(b.net.sent), tt.resets)
+			}
+			for _, s := range b.net.sent {
+				if s.h.Flags() != RST|ACK || s.h.Ack() != irs+1 || s.h.Seq() != 0 {
+					t.Errorf("sent %s, seq %d", describe(s.h, 0, irs), s.h.Seq())
+				}
+			}
+			if b.tr.Stats.Denied != 1 || b.tr.Stats.Refused != 0 || len(b.net.errors) != 0 || !slices.Equal(watched, tt.watched) {
+				t.Errorf("%+v, errors %v, watched %q", b.tr.Stats, b.net.errors, watched)
 			}
 			b.wantGone()
 		})

@@ -58,6 +58,7 @@ type Config struct {
 type Stats struct {
 	FromGuest, FromHost uint64 // connections started
 	Refused             uint64 // connections that the other side or the system refused
+	Denied              uint64 // connections that the rules do not allow
 	TableFull           uint64 // connections refused for want of a place
 	RxBad               uint64 // segments that are no TCP, or fail their checksum
 	RxUnknown           uint64 // segments of no connection

@@ -154,6 +154,9 @@ func (n *fakeNet) SendError(e l3.ICMPError, quoted []byte, _ int64) {
 // fakeRules maps the gateway to loopback and back, and denies the port 9.
 type fakeRules struct{}
 
+// prohibitedPort is one that the guest may not begin flows to; port 9 leads nowhere.
+const prohibitedPort = 99
+
 var (
 	guest4, gateway4, lo4 = addr("192.0.2.2"), addr("192.0.2.1"), addr("127.0.0.1")
 	guest6, gateway6, lo6 = addr("2001:db8::2"), addr("fe80::1"), addr("::1")
@@ -166,7 +169,7 @@ func (fakeRules) FromGuest(_ uint8, _, dst inet.Endpoint) (nat.Target, bool) {
 	case gateway6:
 		return nat.Target{Dst: inet.Endpoint{Addr: lo6, Port: dst.Port}, Loopback: true}, true
 	}
-	return nat.Target{Dst: dst}, dst.Port != 9
+	return nat.Target{Dst: dst, Prohibited: dst.Port == prohibitedPort}, dst.Port != 9 && dst.Port != prohibitedPort
 }
 
 func (fakeRules) FromHost(_ uint8, remote inet.Endpoint, _ inet.Addr, to inet.Endpoint, _ *nat.Observed) (src, dst inet.Endpoint, ok bool) {

@@ -244,7 +244,7 @@ func (t *Translator) fromHost(s *socketEntry, d *sock.Datagram, now int64) *entr
 		return e
 	}
 	src, dst, ok := t.cfg.Rules.FromHost(l3.ProtoUDP, d.From, d.Local, s.Val.to, t.obs)
-	if !ok {
+	if !ok || !s.Val.listener && t.prohibited(dst, src) {
 		t.Stats.Denied++
 		return nil
 	}
@@ -267,6 +267,14 @@ func (t *Translator) fromHost(s *socketEntry, d *sock.Datagram, now int64) *entr
 	}
 	t.Stats.TableFull++
 	return nil
+}
+
+// prohibited says whether the guest may not begin a flow to remote. Whoever finds the port of a
+// socket of the guest's own flows may answer for their peers (RFC 4787, REQ-8), but must not
+// make the guest reach what it is kept from.
+func (t *Translator) prohibited(guest, remote inet.Endpoint) bool {
+	to, _ := t.cfg.Rules.FromGuest(l3.ProtoUDP, guest, remote)
+	return to.Prohibited
 }
 
 func (t *Translator) beginFromHost(key *flow.Key, s *socketEntry, d *sock.Datagram, now int64) *entry {

@@ -153,6 +153,10 @@ func (t *Translator) fromGuest(now int64) *entry {
 	to, ok := t.cfg.Rules.FromGuest(l3.ProtoUDP, r.key.Guest, r.key.Remote)
 	if !ok {
 		t.Stats.Denied += uint64(r.n)
+		if to.Prohibited {
+			t.cfg.Net.SendError(l3.ICMPError{Kind: l3.AdminProhibited}, r.from[0].B, now)
+			t.denied(&r.key)
+		}
 		return nil
 	}
 	var s *socketEntry
@@ -177,6 +181,13 @@ func (t *Translator) fromGuest(now int64) *entry {
 	}
 	c.scope = out.Scope
 	return e
+}
+
+// denied tells who watches of a flow that the guest may not begin.
+func (t *Translator) denied(k *flow.Key) {
+	if t.cfg.Watch != nil {
+		t.cfg.Watch.Denied(flow.Passage{Proto: l3.ProtoUDP, Guest: k.Guest, Remote: k.Remote})
+	}
 }
 
 // own makes e, whose peer is also that of another flow of its socket, the one that answers

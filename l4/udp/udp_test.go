@@ -375,6 +375,40 @@ func TestDenied(t *testing.T) {
 	}
 }
 
+func TestProhibited(t *testing.T) {
+	for _, addrs := range [][2]string{{"192.0.2.2:1000", "198.51.100.1:99"}, {"[2001:db8::2]:1000", "[2001:db8:1::1]:99"}} {
+		var watched record
+		r := newRig(t, func(c *Config, _ *link.Caps) { c.Watch = &watched })
+		r.guestSends(addrs[0], addrs[1], "a", "b", "c")
+		if r.Stats.Denied != 3 || r.Len() != 0 || len(r.host.open) != 0 {
+			t.Errorf("denied %d, %d flows, %d sockets", r.Stats.Denied, r.Len(), len(r.host.open))
+		}
+		if len(r.net.errs) != 1 || r.net.errs[0].Kind != l3.AdminProhibited {
+			t.Errorf("errors %+v", r.net.errs)
+		}
+		if want := (record{"denied " + addrs[1]}); !slices.Equal(watched, want) {
+			t.Errorf("watched %q, want %q", watched, want)
+		}
+	}
+}
+
+// TestProhibitedPeer has a peer write to a socket of the guest's own flows that the guest may
+// not write to, and then to a forwarded port.
+func TestProhibitedPeer(t *testing.T) {
+	r := newRig(t, nil)
+	r.guestSends("192.0.2.2:1000", "198.51.100.1:7", "q")
+	r.hostSends(r.host.sent[0].fd, from("198.51.100.1:99", "x"), from("198.51.100.1:98", "x"))
+	if r.Stats.Denied != 1 || r.Len() != 2 || r.Stats.ToGuest != 1 {
+		t.Errorf("%+v, %d flows", r.Stats, r.Len())
+	}
+	r.AddListener(Listener{FD: 90, Bound: ep("0.0.0.0:5000"), To: inet.Endpoint{Port: 53}})
+	r.hostSends(90, from("198.51.100.1:99", "x"))
+	r.guestSends("192.0.2.2:53", "198.51.100.1:99", "answer")
+	if r.Stats.Denied != 1 || r.Len() != 3 || r.Stats.ToGuest != 2 || r.Stats.ToHost != 2 {
+		t.Errorf("forwarded port: %+v, %d flows", r.Stats, r.Len())
+	}
+}
+
 func TestLinkFull(t *testing.T) {
 	r := newRig(t, nil)
 	r.guestSends("192.0.2.2:1000", "198.51.100.1:7", "q")

@@ -123,7 +123,7 @@ const (
 	flowBurst = 200
 )
 
-// flowLog writes flows that begin and end to the log.
+// flowLog writes flows that begin and end, or may not, to the log.
 type flowLog struct {
 	log   *slog.Logger
 	now   func() int64
@@ -146,6 +146,9 @@ func (l *flowLog) Began(p flow.Passage) { l.line("flow began", &p) }
 // Ended implements flow.Watcher.
 func (l *flowLog) Ended(p flow.Passage, why string) { l.line("flow ended", &p, "why", why) }
 
+// Denied implements flow.Watcher.
+func (l *flowLog) Denied(p flow.Passage) { l.line("flow denied", &p) }
+
 func (l *flowLog) line(text string, p *flow.Passage, args ...any) {
 	held, ok := l.lines.Allow(l.now())
 	if !ok {
@@ -158,8 +161,8 @@ func (l *flowLog) line(text string, p *flow.Passage, args ...any) {
 	if r := endpoint(p.Remote); r != "" {
 		to = append(to, "remote", r)
 	}
-	if p.Host != p.Remote {
-		to = append(to, "host", endpoint(p.Host))
+	if h := endpoint(p.Host); h != "" && p.Host != p.Remote {
+		to = append(to, "host", h)
 	}
 	all := append([]any{"protocol", protocolName(p.Proto), "from", from}, to...)
 	if p.Bypass {

@@ -50,14 +50,16 @@ func TestFlowLog(t *testing.T) {
 	var b bytes.Buffer
 	now := int64(0)
 	l := &flowLog{log: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), now: func() int64 { return now }}
-	l.lines.Every, l.lines.Burst = flowEvery, 2
+	l.lines.Every, l.lines.Burst = flowEvery, 3
 	p := flow.Passage{Proto: l3.ProtoTCP, Guest: at("192.0.2.2:1000"), Remote: at("192.0.2.1:53"), Host: at("127.0.0.1:53")}
+	l.Denied(flow.Passage{Proto: l3.ProtoUDP, Guest: at("192.0.2.2:1000"), Remote: at("192.0.2.1:53")})
 	for range 5 {
 		l.Began(p)
 	}
 	now += 5 * flowEvery
 	l.Ended(flow.Passage{Proto: l3.ProtoUDP, Bypass: true, FromHost: true, Guest: at("[::1]:80"), Host: at("[::1]:5")}, "idle")
 	want := []string{
+		`msg="flow denied" protocol=udp from=guest guest=192.0.2.2:1000 remote=192.0.2.1:53`,
 		`msg="flow began" protocol=tcp from=guest guest=192.0.2.2:1000 remote=192.0.2.1:53 host=127.0.0.1:53`,
 		`msg="flow began" protocol=tcp from=guest guest=192.0.2.2:1000 remote=192.0.2.1:53 host=127.0.0.1:53`,
 		`msg="flow ended" protocol=udp from=host guest=[::1]:80 host=[::1]:5 bypass=true why=idle "held back"=3`,
