@@ -69,6 +69,22 @@ offload for tap devices.`,
 	"outbound":     `Sockets to the host's own loopback are not bound to it.`,
 	"outbound-if4": `Unless --interface is given, addresses and routes of IPv4 are taken from this interface too.`,
 	"outbound-if6": `Unless --interface is given, addresses and routes of IPv6 are taken from this interface too.`,
+	"outbound-allow": `A destination of LIST is an address as the guest writes to it, or a network with the length of its prefix, and
+perhaps a port or a range of ports of TCP and UDP: 192.0.2.9, 192.0.2.0/24, 192.0.2.9:443, 192.0.2.0/24:8000-8010,
+2001:db8::/32, [2001:db8::9]:443, [2001:db8::/32]:443. One without ports is for all of them, and for ping, which has none.
+Multicast groups and the broadcast address are destinations like others.
+
+This is about what the guest begins. A TCP connection to anywhere else is refused as by a server that does not listen; for
+a datagram or a ping there is an ICMP error, "communication administratively prohibited". passt stats counts them
+(tcp.denied, udp.denied, icmp.denied), and --debug shows them. What begins at a forwarded port is not affected, with its
+answers. Nor are, in pasta, connections past the interface: those of --tcp-ns and --udp-ns, and to the loopback. With UDP,
+answers from another address or port of a peer pass only if LIST has that too.
+
+Some destinations need no place in LIST: the addresses given by --map-host-loopback and --map-guest-addr; DNS (ports 53
+and 853) at the address given by --dns-forward, and at addresses that are announced to the guest as name servers, see
+--dns, and lead to one of the host's. A name server of the network that is announced as it is needs a place, and so does
+the gateway where it means the host's loopback without being asked to, see --no-map-gw. DHCP, DHCPv6 and neighbour
+discovery go on in any case.`,
 
 	"dns": `The addresses are announced by DHCP, DHCPv6 and router advertisements if those announce name servers at all, see
 --dhcp-dns and --no-dhcp-dns.

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 
+	"passt/nat/destspec"
 	"passt/nat/portspec"
 )
 
@@ -67,6 +68,8 @@ type Options struct {
 	Interface string // -i
 	OutAddr   [2]netip.Addr
 	OutIf     [2]string
+	// OutAllow limits where the guest's flows may go over the link; no limit if not given.
+	OutAllow destspec.Spec
 
 	DNS        []netip.Addr // -D
 	DNSNone    bool         // -D none; DNS is empty

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"passt/nat/destspec"
 	"passt/nat/portspec"
 )
 
@@ -124,6 +125,14 @@ var optionRows = []row{
 	{"outbound", ModePasta, "-o 192.0.2.1 -o fd00::1", nil, func(o *Options) { o.OutAddr = [2]netip.Addr{ip("192.0.2.1"), ip("fd00::1")} }},
 	{"outbound-if4", ModePasta, "--outbound-if4 eth0", nil, func(o *Options) { o.OutIf[0] = "eth0" }},
 	{"outbound-if6", ModePasta, "--outbound-if6 eth1", nil, func(o *Options) { o.OutIf[1] = "eth1" }},
+	{"outbound-allow", ModePasta, "--outbound-allow 192.0.2.9:443,[fd00::/8]:53-54 --outbound-allow 198.51.100.0/24", nil, func(o *Options) {
+		o.OutAllow = destspec.Spec{Given: true, Dests: []destspec.Dest{
+			{Net: netip.MustParsePrefix("192.0.2.9/32"), Ports: portspec.Range{First: 443, Last: 443}},
+			{Net: netip.MustParsePrefix("fd00::/8"), Ports: portspec.Range{First: 53, Last: 54}},
+			{Net: netip.MustParsePrefix("198.51.100.0/24")},
+		}}
+	}},
+	{"outbound-allow", ModePasst, "--outbound-allow none", nil, func(o *Options) { o.OutAllow.Given = true }},
 	{"dns", ModePasta, "-D 192.0.2.53 -D fd00::53 -D 192.0.2.54", nil, func(o *Options) { o.DNS = []netip.Addr{ip("192.0.2.53"), ip("fd00::53"), ip("192.0.2.54")} }},
 	{"dns", ModePasta, "-D 192.0.2.53 -D none", nil, func(o *Options) { o.DNSNone = true }},
 	{"dns", ModePasta, "-D none -D 192.0.2.53", nil, func(o *Options) { o.DNS = []netip.Addr{ip("192.0.2.53")} }},
@@ -231,6 +240,31 @@ func TestGetopt(t *testing.T) {
 		{"two dashes alone", ModePasst, "--", nil, func(*Options) {}},
 	} {
 		t.Run(r.name, r.run)
+	}
+}
+
+// TestAbbreviations checks that options of our own leave each abbreviation alone that is one
+// without them: callers and people's scripts were written for the program whose place we take.
+func TestAbbreviations(t *testing.T) {
+	ours := map[string]bool{"vsock": true, "outbound-allow": true}
+	options := make(map[string]map[string]bool) // by abbreviation, the options that it may stand for
+	for i := range table {
+		o := &table[i]
+		for _, name := range o.names() {
+			for n := 1; n <= len(name) && !ours[o.long]; n++ {
+				if options[name[:n]] == nil {
+					options[name[:n]] = make(map[string]bool)
+				}
+				options[name[:n]][o.long] = true
+			}
+		}
+	}
+	p := &parser{argv0: "pasta"}
+	for abbreviation, of := range options {
+		o, _, err := p.find(abbreviation)
+		if len(of) == 1 && (err != nil || !of[o.long]) {
+			t.Errorf("--%s: got %v, %v, want one of %v", abbreviation, o, err, of)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"passt/nat/destspec"
 	"passt/nat/portspec"
 )
 
@@ -91,6 +92,18 @@ func portSetter(field func(*Options) *portspec.Spec) setter {
 		*field(p.o) = s
 		return nil
 	}
+}
+
+func setOutboundAllow(p *parser, v string) error {
+	s, err := destspec.Parse(v)
+	if err == nil {
+		s, err = p.o.OutAllow.Merge(s)
+	}
+	if err != nil {
+		return err
+	}
+	p.o.OutAllow = s
+	return nil
 }
 
 func setHelp(*parser, string) error    { return ErrHelp }

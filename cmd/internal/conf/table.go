@@ -155,6 +155,9 @@ var table = []option{
 		"Send IPv4 to the outside by this host interface. Default: the one that the host's routes give for each destination."},
 	{"outbound-if6", "", 0, "NAME", forBoth, network, text(func(o *Options) *string { return &o.OutIf[1] }, ifName),
 		"The same for IPv6."},
+	{"outbound-allow", "", 0, "LIST|none", forBoth, network, setOutboundAllow,
+		"Let the guest reach the destinations in LIST only, and refuse others at once; may be repeated. LIST is " +
+			"ADDR[/BITS][:PORT[-PORT]],..., IPv6 with ports [ADDR[/BITS]]:PORT. none: none at all. Default: everything."},
 
 	{"dns", "", 'D', "ADDR|none", forBoth, resolver, setDNS,
 		"Name server for the guest, as it is; may be repeated. Default: those in /etc/resolv.conf. none: no name servers."},

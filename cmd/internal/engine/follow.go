@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"passt/cmd/internal/hostinfo"
+	"passt/l3"
 	"passt/l3/inet"
 	"passt/nat"
 )
@@ -35,15 +36,14 @@ func (p *past) isGuest(a *inet.Addr) bool {
 	return slices.Contains(p[0].addrs, *a) || slices.Contains(p[1].addrs, *a)
 }
 
-// next is p once the network n has taken the place of old. told says that the guest is told of
-// name servers. The slices are new ones.
-func (p *past) next(old, n *hostinfo.Network, told bool) (q past) {
+// next is p once the network n has taken the place of old. unused says whether a name server of
+// old is one that the guest was not told of, or could not ask. The slices are new ones.
+func (p *past) next(old, n *hostinfo.Network, unused func(netip.Addr) bool) (q past) {
 	for i, f := range []struct{ old, now *hostinfo.Family }{{&old.V4, &n.V4}, {&old.V6, &n.V6}} {
 		// An address that is the gateway now has stopped to be the guest's.
 		q[i].addrs = remember(p[i].addrs, []netip.Addr{f.old.Addr.Addr()}, f.now.Addr.Addr(), f.now.Gateway, f.now.OurAddr)
-		if told {
-			q[i].resolvers = remember(p[i].resolvers, f.old.DNS, f.now.DNS...)
-		}
+		used := slices.DeleteFunc(slices.Clone(f.old.DNS), unused)
+		q[i].resolvers = remember(p[i].resolvers, used, f.now.DNS...)
 	}
 	return q
 }
@@ -71,10 +71,18 @@ func (e *Engine) Follow(n *hostinfo.Network) {
 	}
 }
 
+// unused says whether the present name server a is one that the guest was not told of, or may
+// not ask.
+func (w *worker) unused(a netip.Addr) bool {
+	to := inet.Endpoint{Addr: inet.FromNetip(a), Port: 53}
+	_, ok := w.rules.FromGuest(l3.ProtoUDP, inet.Endpoint{Addr: to.Addr}, to)
+	return !ok || !w.e.p.Options.DHCPDNS
+}
+
 // follow is Follow for the worker, on its thread.
 func (w *worker) follow(n *hostinfo.Network) {
 	o, now := w.e.p.Options, w.now()
-	w.past = w.past.next(w.e.p.Network, n, o.DHCPDNS)
+	w.past = w.past.next(w.e.p.Network, n, w.unused)
 	w.e.p.Network = n // there is one worker
 	w.rules.Rules = nat.New(natConfig(o, n, &w.past))
 	w.ip.SetOurs(inet.FromNetip(n.V4.OurAddr), inet.FromNetip(n.V6.OurAddr))

@@ -50,7 +50,7 @@ func TestPast(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			var p past
 			for i := range tc.networks[1:] {
-				p = p.next(tc.networks[i], tc.networks[i+1], tc.told)
+				p = p.next(tc.networks[i], tc.networks[i+1], func(netip.Addr) bool { return !tc.told })
 			}
 			if got := texts(p[0].addrs); !slices.Equal(got, tc.addrs) {
 				t.Errorf("addresses %v, want %v", got, tc.addrs)
@@ -68,7 +68,7 @@ func TestPast(t *testing.T) {
 		last := a
 		for i := range 100 {
 			n := network(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i), 5}), 24).String(), "10.255.0.1")
-			p = p.next(last, n, true)
+			p = p.next(last, n, func(netip.Addr) bool { return false })
 			last = n
 		}
 		if len(p[0].addrs) != maxPast || p[0].addrs[0] != inet.FromNetip(netip.MustParseAddr("10.0.98.5")) {

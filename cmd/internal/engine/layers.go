@@ -4,6 +4,7 @@ package engine
 
 import (
 	"net/netip"
+	"slices"
 
 	"passt/cmd/internal/conf"
 	"passt/cmd/internal/hostinfo"
@@ -22,6 +23,12 @@ func outbound(f *hostinfo.Family) sock.Outbound {
 func natConfig(o *conf.Options, n *hostinfo.Network, told *past) nat.Config {
 	c := nat.Config{V4: natFamily(o, 0, &n.V4), V6: natFamily(o, 1, &n.V6), SpliceToLoopback: toLoopback(o)}
 	c.V4.DNSPast, c.V6.DNSPast = told[0].resolvers, told[1].resolvers
+	c.Limited = o.OutAllow.Given
+	for _, d := range o.OutAllow.Dests {
+		c.Allowed = append(c.Allowed, nat.Destination{
+			Net: inet.FromNetip(d.Net.Addr()), Bits: d.Net.Bits(), First: d.Ports.First, Last: d.Ports.Last,
+		})
+	}
 	return c
 }
 
@@ -41,9 +48,12 @@ func natFamily(o *conf.Options, v int, f *hostinfo.Family) nat.Family {
 		// loopback: the guest often has it as its own, and would find no names otherwise.
 		c.DNSForward = inet.FromNetip(f.Gateway)
 	}
+	for _, a := range slices.Concat(dnsOf(f, o.DHCPDNS), o.DNSForward[v:v+1]) {
+		c.DNSTold = append(c.DNSTold, inet.FromNetip(a))
+	}
 	switch {
 	case o.MapHostLoopback[v].IsValid():
-		c.MapHostLoopback = inet.FromNetip(o.MapHostLoopback[v])
+		c.MapHostLoopback, c.LoopbackChosen = inet.FromNetip(o.MapHostLoopback[v]), true
 	case !o.NoMapGW && !o.MapHostLoopbackNone:
 		c.MapHostLoopback = inet.FromNetip(f.Gateway)
 	}
