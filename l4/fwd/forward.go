@@ -19,6 +19,14 @@ const (
 	Out                  // bound in the guest's namespace, out to the host
 )
 
+// where is what messages say behind a port of d.
+func (d Direction) where() string {
+	if d == Out {
+		return " of the namespace"
+	}
+	return ""
+}
+
 // Forward is a rule with what it is for.
 type Forward struct {
 	Dir   Direction
@@ -35,11 +43,7 @@ func (f *Forward) Equal(g *Forward) bool {
 
 // String is f as messages name it.
 func (f *Forward) String() string {
-	where := ""
-	if f.Dir == Out {
-		where = " of the namespace"
-	}
-	return fmt.Sprintf("%s port %v%s", protoName(f.Proto), f.Rule, where)
+	return fmt.Sprintf("%s port %v%s", protoName(f.Proto), f.Rule, f.Dir.where())
 }
 
 func protoName(proto uint8) string {

@@ -5,6 +5,7 @@ package fwd
 // in the way that its answer must.
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -140,20 +141,26 @@ func (o *opener) port(port uint16) (warning string, err error) {
 	if o.c.V6 {
 		err6 = o.bind(port, at6, false)
 	}
-	err = errors.Join(err4, err6)
-	if errors.Is(err, syscall.EADDRINUSE) || len(o.e.ls) == n {
-		// Half a port would be a surprise if somebody else has the other half.
+	switch err = errors.Join(err4, err6); {
+	case err == nil:
+		return "", nil
+	case len(o.e.ls) == n:
+		return "", cmp.Or(err4, err6)
+	case !r.Weak && len(o.doomed) > 0 && errors.Is(err, syscall.EADDRINUSE):
+		// A rule that is about to go may have it: Apply tries again without those.
 		closeAll(o.e.ls[n:])
 		o.e.ls = o.e.ls[:n]
-		if err4 != nil {
-			return "", err4
-		}
-		return "", err6
+		return "", err
+	case err4 != nil:
+		return o.half(port, "IPv6", "IPv4", err4), nil
 	}
-	if err != nil {
-		return fmt.Sprintf("%s port %d: one IP version only: %v", protoName(o.e.Proto), port, err), nil
-	}
-	return "", nil
+	return o.half(port, "IPv4", "IPv6", err6), nil
+}
+
+// half says that a port is bound for one IP version, and why not for the other.
+func (o *opener) half(port uint16, bound, missing string, err error) string {
+	return fmt.Sprintf("%s port %d%s is forwarded for %s only; for %s: %v",
+		protoName(o.e.Proto), port, o.e.Dir.where(), bound, missing, err)
 }
 
 // bind binds one socket and adds it to the entry's.

@@ -148,6 +148,62 @@ func TestApplyOverlap(t *testing.T) {
 	}
 }
 
+// TestOneVersionOnly has somebody else hold a port for one IP version, or at one address of it: the
+// other one is forwarded, and that is said.
+func TestOneVersionOnly(t *testing.T) {
+	for _, tt := range []struct {
+		name, taken string
+		spec        string
+		want        string
+		warning     string
+	}{
+		{"TCP, IPv4 taken", "tcp 0.0.0.0/21060", "tcp 21060", "TCP [::]:21060 to 21060", "TCP port 21060 is forwarded for IPv6 only; for IPv4: address already in use"},
+		{"TCP, IPv6 taken", "tcp ::/21060", "tcp 21060", "TCP 0.0.0.0:21060 to 21060", "TCP port 21060 is forwarded for IPv4 only; for IPv6: address already in use"},
+		{"TCP, one address taken", "tcp 127.0.0.1/21060", "tcp 21060", "TCP [::]:21060 to 21060", "TCP port 21060 is forwarded for IPv6 only; for IPv4: address already in use"},
+		{"UDP, IPv4 taken", "udp 0.0.0.0/21060", "udp 21060", "UDP [::]:21060 to 21060", "UDP port 21060 is forwarded for IPv6 only; for IPv4: address already in use"},
+		{"UDP, IPv6 taken", "udp ::/21060", "udp 21060", "UDP 0.0.0.0:21060 to 21060", "UDP port 21060 is forwarded for IPv4 only; for IPv6: address already in use"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			other := newRig(t)
+			if _, err := other.Apply(rules(t, tt.taken)); err != nil {
+				t.Fatal(err)
+			}
+			r := newRig(t)
+			// Beside rules that are to go, which might be what holds the port.
+			for _, before := range []string{"tcp ::1/21061", "tcp ::1/21062"} {
+				if _, err := r.Apply(rules(t, before)); err != nil {
+					t.Fatal(err)
+				}
+				warnings, err := r.Apply(rules(t, tt.spec))
+				if err != nil || !slices.Equal(warnings, []string{tt.warning}) {
+					t.Errorf("got %q, %v, want %q", warnings, err, tt.warning)
+				}
+				r.want(tt.want)
+			}
+			second := newRig(t)
+			if _, err := second.Apply(rules(t, tt.spec)); !errors.Is(err, syscall.EADDRINUSE) {
+				t.Errorf("the same once more: %v, want %v", err, syscall.EADDRINUSE)
+			}
+			second.want()
+		})
+	}
+}
+
+// TestOneVersionOut does the same for a port of the namespace.
+func TestOneVersionOut(t *testing.T) {
+	other, r := newRig(t), newRig(t)
+	if _, err := other.Apply(rules(t, "tcp 127.0.0.1/21065")); err != nil {
+		t.Fatal(err)
+	}
+	f := rules(t, "tcp 21065")
+	f[0].Dir = Out
+	want := []string{"TCP port 21065 of the namespace is forwarded for IPv6 only; for IPv4: address already in use"}
+	if warnings, err := r.Apply(f); err != nil || !slices.Equal(warnings, want) {
+		t.Errorf("got %q, %v, want %q", warnings, err, want)
+	}
+	r.want("TCP [::1]:21065 to 21065")
+}
+
 func TestExclusions(t *testing.T) {
 	r := newRig(t)
 	if _, err := r.Apply(rules(t, "tcp 127.0.0.1/21030-21035,~21031-21033")); err != nil {
