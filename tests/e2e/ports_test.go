@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -189,6 +190,39 @@ func TestAddressInUse(t *testing.T) {
 			}
 			if err := pastaProcesses(); err != nil {
 				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestPortOfOneVersionOnly(t *testing.T) {
+	// A port that a program of the host has for one IP version is forwarded for the other, with a warning; but a second
+	// instance is refused.
+	needsPasta(t)
+	passt := world.ScratchDir(t) + "/passt"
+	if err := os.Symlink(world.Binary, passt); err != nil {
+		t.Fatal(err)
+	}
+	for _, proto := range []struct{ network, opt, warning string }{
+		{"tcp", "-t", "TCP port 8010 is forwarded for IPv6 only"},
+		{"udp", "-u", "UDP port 8010 is forwarded for IPv6 only"},
+	} {
+		t.Run(proto.network, func(t *testing.T) {
+			occupy(t, world.Host, proto.network, world.Endpoint(world.HostV4, 8010), "other")
+			args := append(withDefaults([]string{proto.opt, "8010"}), "--", "true")
+			if r := runPasta(t, 5*time.Second, append([]string{"-q"}, args...)...); r.code != 0 || !strings.Contains(r.stderr, proto.warning) {
+				t.Errorf("exit status %d, want 0 and %q:\n%s", r.code, proto.warning, r.stderr)
+			}
+			in := start(t, "--config-net")
+			r := runCommand(t, world.Host, 5*time.Second, world.AsUser, passt, "ports", "add", "--pid", strconv.Itoa(in.PID()), proto.opt, "8010")
+			if r.code != 0 || !strings.Contains(r.stderr, proto.warning) {
+				t.Errorf("passt ports: exit status %d, want 0 and %q:\n%s", r.code, proto.warning, r.stderr)
+			}
+			occupy(t, in.ns, proto.network, world.Endpoint("", 8010), "here")
+			greets(t, world.Peer, proto.network, world.Endpoint(world.HostV6, 8010), "here")
+			greets(t, world.Peer, proto.network, world.Endpoint(world.HostV4, 8010), "other")
+			if r := runPasta(t, 5*time.Second, args...); r.code != 1 || !strings.Contains(r.stderr, "in use") {
+				t.Errorf("a second instance: exit status %d, want 1:\n%s", r.code, r.stderr)
 			}
 		})
 	}
