@@ -67,8 +67,11 @@ type Listener struct {
 // Config is what the binding of rules depends on. Its functions are called by the goroutine
 // that changes the Table.
 type Config struct {
-	TCP      *sock.TCP
-	V4, V6   bool
+	TCP    *sock.TCP
+	V4, V6 bool
+	// Without6 says that V6 is off since the kernel has it switched off, and not by anybody's
+	// wish: what is to be bound to an IPv6 address is then passed over, with a warning.
+	Without6 bool
 	FreeBind bool
 	// Privileged binds sockets to ports of the host that this process may not have, as of
 	// sock.Bound; nil if nobody can.

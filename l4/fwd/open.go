@@ -43,8 +43,14 @@ type opener struct {
 // open binds the ports of e, most of them if the rule is weak. Where one IP version of a port
 // for any address can't be bound but the other can, and where single ports of a weak rule
 // can't be, it goes on; warnings say so for the former, and of a weak rule where it had to
-// stop. On an error nothing stays bound.
+// stop. So it does where the kernel has no IPv6. On an error nothing stays bound.
 func (c *Config) open(e *entry, doomed []*entry, most int) (warnings []string, err error) {
+	if c.Without6 && e.Rule.Addr.Is6() {
+		if !e.Optional {
+			warnings = append(warnings, fmt.Sprintf("%v is not forwarded: IPv6 is switched off in the host's kernel", &e.Forward))
+		}
+		return warnings, nil
+	}
 	o := opener{c: c, e: e, doomed: doomed, most: most}
 	c.Within(e.Dir, func() { err = o.all() })
 	if err == nil && e.Rule.Weak && len(e.ls) == 0 && !e.Optional {

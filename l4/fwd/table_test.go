@@ -189,6 +189,44 @@ func TestOneVersionOnly(t *testing.T) {
 	}
 }
 
+// TestVersionOff has rules for an address of an IP version that is off: by wish, or in the kernel.
+func TestVersionOff(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		v4       bool
+		without6 bool
+		specs    []string
+		want     []string // bound
+		warnings []string // nil: refused
+	}{
+		{"no IPv6 by wish", true, false, []string{"tcp ::1/21066"}, nil, nil},
+		{"no IPv4 by wish", false, false, []string{"tcp 127.0.0.1/21066"}, nil, nil},
+		{"no IPv6 in the kernel", true, true, []string{"tcp ::1/21066", "udp ::1/21066:53", "tcp 21067"},
+			[]string{"TCP 0.0.0.0:21067 to 21067"}, []string{
+				"TCP port [::1]/21066 is not forwarded: IPv6 is switched off in the host's kernel",
+				"UDP port [::1]/21066:53 is not forwarded: IPv6 is switched off in the host's kernel"}},
+		{"no IPv6 in the kernel, all ports", true, true, []string{"tcp ::1/all"}, nil,
+			[]string{"TCP port [::1]/all is not forwarded: IPv6 is switched off in the host's kernel"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t)
+			r.c.V4, r.c.V6, r.c.Without6 = tt.v4, !tt.v4, tt.without6
+			warnings, err := r.Apply(rules(t, tt.specs...))
+			if (err != nil) != (tt.warnings == nil) || !slices.Equal(warnings, tt.warnings) {
+				t.Errorf("got %q, %v, want %q", warnings, err, tt.warnings)
+			}
+			r.want(tt.want...)
+		})
+	}
+	r := newRig(t)
+	r.c.V6, r.c.Without6 = false, true
+	f := rules(t, "udp ::1/21066")
+	f[0].Optional = true
+	if warnings, err := r.Apply(f); err != nil || len(warnings) != 0 {
+		t.Errorf("what nobody asked for: %q, %v", warnings, err)
+	}
+}
+
 // TestOneVersionOut does the same for a port of the namespace.
 func TestOneVersionOut(t *testing.T) {
 	other, r := newRig(t), newRig(t)

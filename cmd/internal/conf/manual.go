@@ -119,7 +119,7 @@ the namespace goes on using the host's resolv.conf.`,
 	"map-guest-addr":    `See NOTES.`,
 
 	"tcp-ports": `A port is bound to all addresses of both IP versions unless SPEC says otherwise. If it can be bound for one IP version
-only, that is a warning. A port that was named and can't be bound at all is an error, and the program does not start;
+only, that is a warning, and so is an IPv6 address where the host's kernel has IPv6 switched off. A port that was named and can't be bound at all is an error, and the program does not start;
 with all, auto and lists of nothing but exclusions it takes what is free, and only nothing at all is an error.`,
 	"udp-ports": `If this option is not given, the UDP ports with the numbers of the forwarded TCP ports are forwarded too, to the same
 numbers in the guest, as far as they are free.`,

@@ -26,7 +26,7 @@ const followEvery = 400 * time.Millisecond
 func (e *Engine) makeTable(socks *sock.TCP) error {
 	o, n := e.p.Options, e.p.Network
 	c := fwd.Config{
-		TCP: socks, V4: n.V4.Enabled, V6: n.V6.Enabled, FreeBind: o.FreeBind, Privileged: e.p.Privileged,
+		TCP: socks, V4: n.V4.Enabled, V6: n.V6.Enabled, Without6: !n.V6.Enabled && !o.IPv4Only, FreeBind: o.FreeBind, Privileged: e.p.Privileged,
 		Ephemeral: ephemeral(), Most: int(descriptors() * 3 / 4),
 		Within: e.within, ToLoopback: toLoopback(o), Change: e.change, Mine: e.mine,
 	}
