@@ -239,3 +239,22 @@ func TestLocalModeWithoutInterface(t *testing.T) {
 		}
 	}
 }
+
+func TestForwardWithoutIPv6(t *testing.T) {
+	// A host whose kernel has IPv6 switched off: a port of an IPv6 address is passed over, with a warning.
+	needsPasta(t)
+	host, err := world.NewNS(world.Unique("no6"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := host.Run(time.Second, "sh", "-c", "ip link set lo up && for d in all default; do echo 1 > /proc/sys/net/ipv6/conf/$d/disable_ipv6; done")
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, opt := range []string{"-t", "-u", "-T", "-U"} {
+		r := runPastaIn(t, host, 10*time.Second, append(withDefaults([]string{"-q", opt, "::1/8080"}), "true")...)
+		if r.code != 0 || !strings.Contains(r.stderr, "IPv6 is switched off in the host's kernel") {
+			t.Errorf("%s: exit status %d, want 0 and a warning:\n%s", opt, r.code, r.stderr)
+		}
+	}
+}
