@@ -32,7 +32,7 @@ func (w *worker) services() {
 // serveDHCP makes DHCP give out what n says, or nothing where there is nothing to give.
 func (w *worker) serveDHCP(o *conf.Options, n *hostinfo.Network) {
 	switch {
-	case o.NoDHCP, !n.V4.Gateway.IsValid(), !n.V4.Addr.IsValid():
+	case !n.ServesDHCP(o):
 		w.mux.DHCP = nil
 		return
 	case w.dhcp == nil:

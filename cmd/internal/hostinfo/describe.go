@@ -14,6 +14,10 @@ import (
 // guest is given, in the order in which it asks (ARP, DHCP, then NDP and DHCPv6). It
 // writes once, and leaves errors of w to the caller's interest in them.
 func (n *Network) Describe(w io.Writer, o *conf.Options) {
+	if o.SpliceOnly {
+		_, _ = io.WriteString(w, "Namespace interface: none, forwarded ports only\n")
+		return
+	}
 	var b strings.Builder
 	b.WriteString(n.interfaces())
 	if o.Mode == conf.ModePasta {
@@ -65,7 +69,7 @@ func (n *Network) describeV4(b *strings.Builder, o *conf.Options) {
 		return
 	}
 	switch {
-	case !o.NoDHCP:
+	case n.ServesDHCP(o):
 		b.WriteString("DHCP:\n")
 	case o.ConfigNet:
 		b.WriteString("IPv4:\n")

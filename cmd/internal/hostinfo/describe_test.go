@@ -50,6 +50,21 @@ func TestDescribe(t *testing.T) {
 			"IPv4 sockets bound to interface: eth1",
 			"ARP:", "    address: 02:00:00:00:00:02",
 			"IPv4:", "    assign: 192.168.1.118", "    mask: 255.255.255.0", "    router: 192.168.1.1"}},
+		{"no gateway", two(), func(o *conf.Options) {
+			ifOpt("eth1")(o)
+			o.IPv4Only, o.ConfigNet = true, false
+		}, []string{
+			"Outbound interface: eth1 (IPv4 only), namespace interface: eth1",
+			"ARP:", "    address: 02:00:00:00:00:03"}},
+		{"no gateway, namespace configured", two(), func(o *conf.Options) {
+			ifOpt("eth1")(o)
+			only4(o)
+		}, []string{
+			"Outbound interface: eth1 (IPv4 only), namespace interface: eth1",
+			"ARP:", "    address: 02:00:00:00:00:03",
+			"IPv4:", "    assign: 10.0.0.2", "    mask: 255.0.0.0"}},
+		{"no interface in the namespace", home(), func(o *conf.Options) { o.SpliceOnly = true }, []string{
+			"Namespace interface: none, forwarded ports only"}},
 		{"-6, NDP only, no gateway", newHost().link("wg0", "fd09::2/128").noMAC().route("default6 dev wg0"), func(o *conf.Options) {
 			o.IPv6Only, o.NoDHCPv6 = true, true
 		}, []string{

@@ -3,6 +3,8 @@ package hostinfo
 import (
 	"net"
 	"net/netip"
+
+	"passt/cmd/internal/conf"
 )
 
 // Indices of pairs that have one element for each IP version, as in conf.Options.
@@ -67,3 +69,9 @@ type Route struct {
 
 // families returns the two parts of n, indexed as in conf.Options.
 func (n *Network) families() [2]*Family { return [2]*Family{&n.V4, &n.V6} }
+
+// ServesDHCP says whether the guest is to be served by DHCP. A guest without a gateway is not
+// (passt(1), --no-dhcp).
+func (n *Network) ServesDHCP(o *conf.Options) bool {
+	return !o.NoDHCP && n.V4.Addr.IsValid() && n.V4.Gateway.IsValid()
+}
