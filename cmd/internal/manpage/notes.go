@@ -38,8 +38,8 @@ binds such ports for the one that handles packets, also when they are added whil
 	p.subsection("Ping")
 	p.text(`Echo requests are sent from ping sockets, see icmp(7). Their identifier is the one that the ` + guest + ` uses if that is free on
 the host; otherwise the host's differs, and replies get the ` + guest + `'s back. The group of the user must be in the range of the
-sysctl net.ipv4.ping_group_range; if it is not, a warning at the start says so, with the command that mends it. For all groups, as
-root:`)
+sysctl net.ipv4.ping_group_range; if it is not, a line at the start says so, with the command that mends it, unless --quiet is
+given. For all groups, as root:`)
 	p.example(`sysctl -w net.ipv4.ping_group_range="0 2147483647"`)
 	p.subsection("Looking at a running instance, and changing its ports")
 	p.text(`passt ports and passt flows find the running instances of passt and pasta of the user, the only one or that of --pid,
@@ -55,7 +55,8 @@ undisturbed.`)
 /tmp/passt-UID for others. Its name is the number of the process, and it is accessible to the user only. It is removed at the end.`)
 	p.subsection("Isolation")
 	p.text(`The process that handles packets has user, mount, PID, IPC and UTS namespaces of its own, an empty root file system that can't be
-written to, and no capabilities. Files are opened before that. The process that was started, or in the background another one
+written to, and no capability but CAP_NET_BIND_SERVICE in its own user namespace, which means nothing on the host. Files are opened
+before that. The process that was started, or in the background another one
 in its place, stays to follow the host's network and to clean up; it has no capabilities, but for that to bind ports below 1024 if it
 had it, and nothing to do with packets.`)
 	p.section("Limitations")
