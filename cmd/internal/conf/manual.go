@@ -92,10 +92,13 @@ discovery go on in any case.`,
 A name server from /etc/resolv.conf that the guest can't reach under the same address is announced as the one that leads
 there: one on the host's loopback as the address that means the host's loopback to the guest, or as that of --dns-forward;
 it is left out if there is neither.`,
-	"dns-forward": `This is about ports 53 and 853, of UDP and TCP.
+	"dns-forward": `This is about ports 53 and 853, of UDP and TCP. --dns none makes no difference to it. If there is no name server of
+that IP version, that is a warning; one that the host gets later is used.
 
 Without this option, these ports of the address that means the host's loopback (the gateway, by default) lead to the host's
 name server if that is at a loopback address, or at the gateway itself.`,
+	"dns-host": `If the file has none of that IP version, it is the first one of --dns whose address means nothing else to
+the guest.`,
 	"no-dhcp-dns": `Otherwise they are announced by DHCP option 6, DHCPv6 option 23 and option 25 of router advertisements.`,
 	"dhcp-dns": `They are announced by DHCP option 6, DHCPv6 option 23 and option 25 of router advertisements. Without this option
 the namespace goes on using the host's resolv.conf.`,

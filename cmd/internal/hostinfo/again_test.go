@@ -98,6 +98,7 @@ func TestAgainResolvers(t *testing.T) {
 		{"others", "nameserver 192.0.2.53\nsearch a.example\n", "nameserver 192.0.2.54\nsearch b.example\n", fwd, ips("192.0.2.54"), "192.0.2.54", []string{"b.example"}},
 		{"none any more", "nameserver 192.0.2.53\nsearch a.example\n", "# nothing\n", fwd, ips("192.0.2.53"), "192.0.2.53", []string{"a.example"}},
 		{"none before", "", "nameserver 192.0.2.54\n", fwd, ips("192.0.2.54"), "192.0.2.54", nil},
+		{"none before, -D", "", "nameserver 192.0.2.54\n", func(o *conf.Options) { o.DNS = ips("1.1.1.1") }, ips("1.1.1.1"), "192.0.2.54", nil},
 		{"-D and --dns-host", "nameserver 192.0.2.53\n", "nameserver 192.0.2.54\n", func(o *conf.Options) {
 			o.DNS, o.DNSHost[v4] = ips("1.1.1.1"), netip.MustParseAddr("9.9.9.9")
 		}, ips("1.1.1.1"), "9.9.9.9", nil},

@@ -246,6 +246,12 @@ func TestDecideResolvers(t *testing.T) {
 		}, ips("169.254.1.1", "192.0.2.53"), ips("fe80::53"), "127.0.0.53", "::1", nil},
 		{"-D as it is", stub, func(o *conf.Options) { o.DNS, o.SearchNone = ips("127.0.0.1", "1.1.1.1"), true },
 			ips("127.0.0.1", "1.1.1.1"), nil, "127.0.0.53", "::1", nil},
+		{"-D where the host has none", "", func(o *conf.Options) { o.DNS = ips("1.1.1.1", "8.8.8.8", "2001:db8::53") },
+			ips("1.1.1.1", "8.8.8.8"), ips("2001:db8::53"), "1.1.1.1", "2001:db8::53", nil},
+		{"-D that means something else to the guest", "", func(o *conf.Options) {
+			o.DNSForward[v4], o.MapGuestAddr[v4] = netip.MustParseAddr("169.254.1.1"), netip.MustParseAddr("169.254.1.2")
+			o.DNS = ips("169.254.1.1", "169.254.1.2", "192.168.1.1", "127.0.0.1")
+		}, ips("169.254.1.1", "169.254.1.2", "192.168.1.1", "127.0.0.1"), nil, "none", "none", nil},
 		{"-D none", stub, func(o *conf.Options) { o.DNSNone, o.SearchNone = true, true }, nil, nil, "127.0.0.53", "::1", nil},
 		{"--dns-host", "", func(o *conf.Options) { o.DNSHost[v4] = netip.MustParseAddr("9.9.9.9") }, nil, nil, "9.9.9.9", "none", nil},
 		{"the gateway is the resolver", "nameserver 192.168.1.1\n", nil, ips("192.168.1.1"), nil, "192.168.1.1", "none", nil},
@@ -268,6 +274,38 @@ func TestDecideResolvers(t *testing.T) {
 			}
 			if orNone(n.V4.DNSHost) != tc.host4 || orNone(n.V6.DNSHost) != tc.host6 {
 				t.Errorf("--dns-forward's: %v %v", n.V4.DNSHost, n.V6.DNSHost)
+			}
+		})
+	}
+}
+
+// TestForwardToNone has no name server of the IP version of --dns-forward.
+func TestForwardToNone(t *testing.T) {
+	forward := func(o *conf.Options) { o.DNSForward[v4] = netip.MustParseAddr("169.254.1.1") }
+	for _, tc := range []struct {
+		name   string
+		resolv string
+		set    func(*conf.Options)
+		warns  bool
+	}{
+		{"no name server", "", nil, true},
+		{"IPv6 only", "nameserver 2001:db8::53\n", nil, true},
+		{"no IPv4", "", only6, false},
+		{"--dns-host", "", func(o *conf.Options) { o.DNSHost[v4] = netip.MustParseAddr("9.9.9.9") }, false},
+		{"-D", "", func(o *conf.Options) { o.DNS = ips("9.9.9.9") }, false},
+		{"a name server", "nameserver 192.0.2.53\n", nil, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o := options(forward)
+			if tc.set != nil {
+				tc.set(o)
+			}
+			_, warnings, err := decide(home().resolv(tc.resolv).f, o, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := len(warnings) == 1 && strings.HasPrefix(warnings[0], "--dns-forward 169.254.1.1: "); got != tc.warns {
+				t.Errorf("warnings: %q", warnings)
 			}
 		})
 	}

@@ -24,9 +24,10 @@ func (d *decision) resolvers() {
 			continue
 		}
 		given, found := ofFamily(o.DNS, fam), ofFamily(d.resolv.Nameservers, fam)
-		fa.DNSHost = o.DNSHost[fam]
-		if !fa.DNSHost.IsValid() && len(found) > 0 {
-			fa.DNSHost = found[0]
+		fa.DNSHost = d.resolver(fam, fa, given, found)
+		if forward := o.DNSForward[fam]; forward.IsValid() && !fa.DNSHost.IsValid() {
+			d.warnf("--dns-forward %s: no answers to queries until %s has an %s name server (--dns-host names another one)",
+				forward, ResolvPath, familyNames[fam])
 		}
 		switch {
 		case o.DNSNone:
@@ -36,6 +37,23 @@ func (d *decision) resolvers() {
 			fa.DNS = d.reachable(fam, fa, found)
 		}
 	}
+}
+
+// resolver is the one behind --dns-forward: that of --dns-host, the host's first one, or the
+// first one given to the guest that is at the same address for the host.
+func (d *decision) resolver(fam int, fa *Family, given, found []netip.Addr) netip.Addr {
+	if a := d.o.DNSHost[fam]; a.IsValid() {
+		return a
+	}
+	if len(found) > 0 {
+		return found[0]
+	}
+	for _, a := range given {
+		if !a.IsLoopback() && a != d.o.DNSForward[fam] && a != d.loopbackAddr(fam, fa) && a != d.o.MapGuestAddr[fam] {
+			return a
+		}
+	}
+	return netip.Addr{}
 }
 
 func ofFamily(all []netip.Addr, fam int) (out []netip.Addr) {
