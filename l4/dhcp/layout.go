@@ -3,8 +3,8 @@ package dhcp
 // Where the options of an answer go (RFC 2132, section 9.3; RFC 3396). The client says how
 // long an answer may be, 548 bytes if it says nothing, which leaves 308 for options. What
 // does not fit there goes into the unused fields file and sname, and what does not fit
-// there either is left out. Options come in order of importance for that reason. An option
-// longer than 255 bytes is written in pieces, one behind the other.
+// there either is left out, or cut if it is a list. Options come in order of importance for
+// that reason. An option longer than 255 bytes is written in pieces, one behind the other.
 
 import "github.com/insomniacslk/dhcp/dhcpv4"
 
@@ -18,6 +18,7 @@ const (
 type option struct {
 	code dhcpv4.OptionCode
 	data []byte
+	unit int // bytes of an element, if data is a list that may be cut short; else 0
 }
 
 // size is what o takes, in bytes.
@@ -47,6 +48,9 @@ func (r *region) put(o *option) bool {
 	return true
 }
 
+// room is how many bytes of data an option of one piece may have.
+func (r *region) room() int { return min(len(r.b)-r.n-3, 255) }
+
 // end writes the end option, for which put has left room.
 func (r *region) end() { r.b[r.n] = dhcpv4.OptionEnd.Code() }
 
@@ -54,14 +58,23 @@ func (r *region) end() { r.b[r.n] = dhcpv4.OptionEnd.Code() }
 // fields is also their bit in option 52.
 type layout [3]region
 
-// place writes o into the first region that has room for it, if any.
+// place writes o into the first region that has room for it, if any. Of a list that is too
+// long, the beginning goes where most of it fits.
 func (l *layout) place(o *option) bool {
+	widest := &l[0]
 	for i := range l {
 		if l[i].put(o) {
 			return true
 		}
+		if l[i].room() > widest.room() {
+			widest = &l[i]
+		}
 	}
-	return false
+	if o.unit == 0 || widest.room() < o.unit {
+		return false
+	}
+	n := widest.room() / o.unit * o.unit
+	return widest.put(&option{code: o.code, data: o.data[:n]})
 }
 
 // layOut writes options into m, which may become room bytes long, and returns the length
@@ -76,7 +89,7 @@ func layOut(m message, room int, options, last []option) int {
 		total += last[0].size()
 	}
 	l := layout{{b: m[offOptions:room]}}
-	overload := option{dhcpv4.OptionOptionOverload, []byte{0}}
+	overload := option{code: dhcpv4.OptionOptionOverload, data: []byte{0}}
 	if total > len(l[0].b) {
 		l[0].b = l[0].b[:len(l[0].b)-overload.size()]
 		l[overloadFile].b, l[overloadSname].b = m.file(), m.sname()

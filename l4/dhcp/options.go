@@ -18,7 +18,7 @@ import (
 // Limits of what is given out: more than that would not fit into an answer, or into the
 // client that gets it (dhcpcd drops a search list of more than 1 KiB of text).
 const (
-	maxDNS    = 16
+	maxDNS    = 63   // as many as one option has room for
 	maxSearch = 1000 // bytes of wire form before compression
 	maxHost   = 255  // bytes of the name in option 12
 )
@@ -50,12 +50,12 @@ type configured struct {
 func configure(cfg *Config) (c configured) {
 	c.id = addr(cfg.Ours)
 	c.lease = binary.BigEndian.AppendUint32(nil, forever)
-	c.network = []option{{dhcpv4.OptionSubnetMask, netMask(cfg.Guest.Bits())}}
+	c.network = []option{{code: dhcpv4.OptionSubnetMask, data: netMask(cfg.Guest.Bits())}}
 	if cfg.Router.Is4() {
 		if !cfg.Guest.Contains(cfg.Router) {
-			c.network = append(c.network, option{dhcpv4.OptionClasslessStaticRoute, routesVia(cfg.Router)})
+			c.network = append(c.network, option{code: dhcpv4.OptionClasslessStaticRoute, data: routesVia(cfg.Router)})
 		}
-		c.network = append(c.network, option{dhcpv4.OptionRouter, addr(cfg.Router)})
+		c.network = append(c.network, option{code: dhcpv4.OptionRouter, data: addr(cfg.Router)})
 	}
 	var dns []byte
 	for _, d := range cfg.DNS {
@@ -64,14 +64,14 @@ func configure(cfg *Config) (c configured) {
 		}
 	}
 	if len(dns) > 0 {
-		c.network = append(c.network, option{dhcpv4.OptionDomainNameServer, dns})
+		c.network = append(c.network, option{code: dhcpv4.OptionDomainNameServer, data: dns, unit: 4})
 	}
 	if cfg.MTU > 0 {
 		mtu := binary.BigEndian.AppendUint16(nil, uint16(min(cfg.MTU, 65535)))
-		c.network = append(c.network, option{dhcpv4.OptionInterfaceMTU, mtu})
+		c.network = append(c.network, option{code: dhcpv4.OptionInterfaceMTU, data: mtu})
 	}
 	if h := cfg.Hostname; h != "" && len(h) <= maxHost {
-		c.names = append(c.names, option{dhcpv4.OptionHostName, []byte(h)})
+		c.names = append(c.names, option{code: dhcpv4.OptionHostName, data: []byte(h)})
 	}
 	if wire, ok := service.AppendName(nil, cfg.FQDN); ok {
 		c.fqdn, c.fqdnWire = strings.TrimSuffix(cfg.FQDN, "."), wire
@@ -116,7 +116,7 @@ func searchLists(names []string) (lists []option) {
 			break
 		}
 		b = appendCompressed(b, labels, at)
-		lists = append(lists, option{dhcpv4.OptionDNSDomainSearchList, slices.Clone(b)})
+		lists = append(lists, option{code: dhcpv4.OptionDNSDomainSearchList, data: slices.Clone(b)})
 	}
 	slices.Reverse(lists)
 	return lists
@@ -142,23 +142,23 @@ func (s *Server) list(q *request, kind dhcpv4.MessageType) []option {
 	c := &s.options
 	o := make([]option, 0, 16)
 	if kind != dhcpv4.MessageTypeNone {
-		o = append(o, option{dhcpv4.OptionDHCPMessageType, []byte{byte(kind)}}, option{dhcpv4.OptionServerIdentifier, c.id})
+		o = append(o, option{code: dhcpv4.OptionDHCPMessageType, data: []byte{byte(kind)}}, option{code: dhcpv4.OptionServerIdentifier, data: c.id})
 	}
 	if id := q.options.Get(dhcpv4.OptionClientIdentifier); len(id) > 0 && len(id) <= 255 {
-		o = append(o, option{dhcpv4.OptionClientIdentifier, id})
+		o = append(o, option{code: dhcpv4.OptionClientIdentifier, data: id})
 	}
 	if kind == dhcpv4.MessageTypeNak {
 		return o
 	}
 	if kind != dhcpv4.MessageTypeNone && q.kind != dhcpv4.MessageTypeInform {
-		o = append(o, option{dhcpv4.OptionIPAddressLeaseTime, c.lease})
+		o = append(o, option{code: dhcpv4.OptionIPAddressLeaseTime, data: c.lease})
 	}
 	if kind == dhcpv4.MessageTypeAck && q.kind == dhcpv4.MessageTypeDiscover {
 		o = append(o, option{code: dhcpv4.OptionRapidCommit})
 	}
 	o = append(append(o, c.network...), c.names...)
 	if c.fqdnWire != nil && q.wants(dhcpv4.OptionFQDN) {
-		o = append(o, option{dhcpv4.OptionFQDN, c.fqdnOption(q.options.Get(dhcpv4.OptionFQDN))})
+		o = append(o, option{code: dhcpv4.OptionFQDN, data: c.fqdnOption(q.options.Get(dhcpv4.OptionFQDN))})
 	}
 	return o
 }

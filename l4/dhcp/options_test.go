@@ -161,16 +161,21 @@ func TestSizes(t *testing.T) {
 		most     int // bytes
 		overload bool
 		least    int // names given
+		given    int // resolvers given
 	}{
-		{"usual", 2, 2, discover(), 350, false, 2},
-		{"all of a long list in a large message", 23, 2, discover(size(1500)), 1472, false, 23},
-		{"beginning of a long list", 60, 2, discover(), 548, false, 10},
-		{"client's size", 60, 2, discover(size(700)), 672, false, 15},
-		{"client's size below the least", 60, 2, discover(size(68)), 548, false, 10},
-		{"client's size above the most", 60, 2, discover(size(65535)), 1472, false, 23},
-		{"size option of one byte", 60, 2, discover(with(57, 9)), 548, false, 10},
-		{"long client identifier", 60, 2, discover(with(61, make([]byte, 255)...)), 548, true, 3},
-		{"longest client identifier, many resolvers", 2, 30, discover(with(61, make([]byte, 255)...), with(55, 81)), 548, true, 0},
+		{"usual", 2, 2, discover(), 350, false, 2, 2},
+		{"all of a long list in a large message", 23, 2, discover(size(1500)), 1472, false, 23, 2},
+		{"beginning of a long list", 60, 2, discover(), 548, false, 10, 2},
+		{"client's size", 60, 2, discover(size(700)), 672, false, 15, 2},
+		{"client's size below the least", 60, 2, discover(size(68)), 548, false, 10, 2},
+		{"client's size above the most", 60, 2, discover(size(65535)), 1472, false, 23, 2},
+		{"size option of one byte", 60, 2, discover(with(57, 9)), 548, false, 10, 2},
+		{"long client identifier", 60, 2, discover(with(61, make([]byte, 255)...)), 548, true, 3, 2},
+		{"longest client identifier, many resolvers", 2, 30, discover(with(61, make([]byte, 255)...), with(55, 81)), 548, true, 0, 30},
+		{"all resolvers that an option takes", 0, 80, discover(), 548, false, 0, 63},
+		{"as many resolvers as fit beside a client identifier", 0, 80, discover(with(61, make([]byte, 60)...)), 548, true, 0, 53},
+		{"as many resolvers as fit in another field", 0, 80, discover(with(61, make([]byte, 255)...)), 548, true, 0, 31},
+		{"all resolvers in a large message", 2, 80, discover(with(61, make([]byte, 255)...), size(1500)), 1472, false, 2, 63},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -190,6 +195,9 @@ func TestSizes(t *testing.T) {
 				if _, has := o[code]; !has {
 					t.Errorf("no option %d", code)
 				}
+			}
+			if dns := dhcpv4.GetIPs(dhcpv4.OptionDomainNameServer, o); len(dns) != tt.given || !dns[len(dns)-1].Equal(cfg.DNS[len(dns)-1].AsSlice()) {
+				t.Errorf("got %d resolvers, want %d: %v", len(dns), tt.given, dns)
 			}
 			got := searchList(t, o)
 			if len(got) < tt.least || !slices.Equal(got, cfg.Search[:len(got)]) {

@@ -279,6 +279,19 @@ func TestDecideResolvers(t *testing.T) {
 	}
 }
 
+func TestManyResolvers(t *testing.T) {
+	o := options(func(o *conf.Options) {
+		o.DHCPDNS = true
+		for i := range 70 {
+			o.DNS = append(o.DNS, netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}))
+		}
+	})
+	n, warnings, err := decide(home().f, o, nil)
+	if err != nil || !slices.Equal(n.V4.DNS, o.DNS[:63]) || len(warnings) != 1 || !strings.Contains(warnings[0], "63 of 70 IPv4 name servers") {
+		t.Errorf("got %d resolvers, %q, %v", len(n.V4.DNS), warnings, err)
+	}
+}
+
 // TestForwardToNone has no name server of the IP version of --dns-forward.
 func TestForwardToNone(t *testing.T) {
 	forward := func(o *conf.Options) { o.DNSForward[v4] = netip.MustParseAddr("169.254.1.1") }

@@ -82,7 +82,9 @@ func (n *Network) describeV4(b *strings.Builder, o *conf.Options) {
 	if fa.Gateway.IsValid() {
 		fmt.Fprintf(b, "    router: %s\n", fa.Gateway)
 	}
-	n.describeDNS(b, fa, o)
+	if n.ServesDHCP(o) {
+		n.describeDNS(b, fa, o)
+	}
 }
 
 func (n *Network) describeV6(b *strings.Builder, o *conf.Options) {
@@ -112,7 +114,9 @@ func (n *Network) describeV6(b *strings.Builder, o *conf.Options) {
 		router = fa.OurAddr
 	}
 	fmt.Fprintf(b, "    router: %s\n", router)
-	n.describeDNS(b, fa, o)
+	if ndp || dhcpv6 {
+		n.describeDNS(b, fa, o)
+	}
 }
 
 // describeDNS lists what is really passed to the guest only.

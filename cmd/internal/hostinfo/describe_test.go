@@ -63,6 +63,13 @@ func TestDescribe(t *testing.T) {
 			"Outbound interface: eth1 (IPv4 only), namespace interface: eth1",
 			"ARP:", "    address: 02:00:00:00:00:03",
 			"IPv4:", "    assign: 10.0.0.2", "    mask: 255.0.0.0"}},
+		{"name servers that nothing passes", home().resolv("nameserver 192.0.2.53\nnameserver 2001:db8::53\n"), func(o *conf.Options) {
+			o.DHCPDNS, o.NoDHCP, o.NoRA, o.NoDHCPv6 = true, true, true, true
+		}, []string{
+			"Outbound interface: eth0, namespace interface: eth0",
+			"ARP:", "    address: 02:00:00:00:00:02",
+			"IPv4:", "    assign: 192.168.1.118", "    mask: 255.255.255.0", "    router: 192.168.1.1",
+			"IPv6:", "    assign: 2001:db8:a::5", "    router: fe80::1:1"}},
 		{"no interface in the namespace", home(), func(o *conf.Options) { o.SpliceOnly = true }, []string{
 			"Namespace interface: none, forwarded ports only"}},
 		{"-6, NDP only, no gateway", newHost().link("wg0", "fd09::2/128").noMAC().route("default6 dev wg0"), func(o *conf.Options) {

@@ -5,6 +5,9 @@ import (
 	"slices"
 )
 
+// maxDNS4 is how many name servers DHCP can announce in its option.
+const maxDNS4 = 63
+
 // resolvers sets DNS and DNSHost of both IP versions, and the search list.
 func (d *decision) resolvers() {
 	o := d.o
@@ -35,6 +38,12 @@ func (d *decision) resolvers() {
 			fa.DNS = given
 		default:
 			fa.DNS = d.reachable(fam, fa, found)
+		}
+		if fam == v4 && len(fa.DNS) > maxDNS4 {
+			if o.DHCPDNS {
+				d.warnf("the guest gets %d of %d IPv4 name servers: DHCP has no room for more", maxDNS4, len(fa.DNS))
+			}
+			fa.DNS = fa.DNS[:maxDNS4]
 		}
 	}
 }
