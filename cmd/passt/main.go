@@ -70,6 +70,9 @@ func (p *program) classic(mode conf.Mode, name string, args []string) int {
 		log.Error(err.Error())
 		return 1
 	}
+	for _, w := range o.NoEffect() {
+		log.Warn(w)
+	}
 	refused := false
 	for _, n := range o.NotYet() {
 		if n.Fatal {

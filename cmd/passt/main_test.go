@@ -52,6 +52,7 @@ func TestProgram(t *testing.T) {
 		{"passt", "passt -f", 42, "passt []", "", ""},
 		{"not supported yet", "passt -f --vhost-user", 1, "", "", "not supported yet"},
 		{"ignored", "passt -t auto", 42, "passt []", "", "--tcp-ports auto is not supported yet; ignored"},
+		{"without effect", "pasta --no-tcp -t 80 true", 42, "pasta [true]", "", "pasta: --tcp-ports 80 has no effect with --no-tcp\n"},
 		{"control socket and statistics", "pasta -c x --stats 1 true", 42, "pasta [true]", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

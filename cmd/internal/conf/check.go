@@ -3,7 +3,10 @@ package conf
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	"passt/nat/portspec"
 )
 
 // finish takes the words behind the options, and checks what concerns several options.
@@ -12,7 +15,7 @@ func (p *parser) finish() error {
 	if o.NoICMP {
 		o.NoNDP = true
 	}
-	for _, check := range []func() error{p.checkWords, p.checkFamilies, p.checkAddresses, p.checkMappings, p.checkTraffic, p.checkNamespace} {
+	for _, check := range []func() error{p.checkWords, p.checkFamilies, p.checkAddresses, p.checkMappings, p.checkNamespace} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -103,24 +106,26 @@ func (p *parser) checkMappings() error {
 	return nil
 }
 
-// checkTraffic refuses ports of a protocol that is switched off.
-func (p *parser) checkTraffic() error {
-	o := p.o
+// NoEffect returns what o asks for in vain, one line each, and takes it out of o: ports of a
+// protocol that is switched off. Call it once, after Parse.
+func (o *Options) NoEffect() (warnings []string) {
 	for _, c := range []struct {
 		off           bool
 		option, ports string
-		rules         int
+		spec          *portspec.Spec
 	}{
-		{o.NoTCP, "--no-tcp", "--tcp-ports", len(o.TCPPorts.Rules)},
-		{o.NoTCP, "--no-tcp", "--tcp-ns", len(o.TCPNsPorts.Rules)},
-		{o.NoUDP, "--no-udp", "--udp-ports", len(o.UDPPorts.Rules)},
-		{o.NoUDP, "--no-udp", "--udp-ns", len(o.UDPNsPorts.Rules)},
+		{o.NoTCP, "--no-tcp", "--tcp-ports", &o.TCPPorts},
+		{o.NoTCP, "--no-tcp", "--tcp-ns", &o.TCPNsPorts},
+		{o.NoUDP, "--no-udp", "--udp-ports", &o.UDPPorts},
+		{o.NoUDP, "--no-udp", "--udp-ns", &o.UDPNsPorts},
 	} {
-		if c.off && c.rules > 0 {
-			return exclusive(c.option, c.ports)
+		named := slices.ContainsFunc(c.spec.Rules, func(r portspec.Rule) bool { return !r.Auto })
+		if c.off && named {
+			warnings = append(warnings, fmt.Sprintf("%s %v has no effect with %s", c.ports, c.spec, c.option))
+			*c.spec = portspec.Spec{}
 		}
 	}
-	return nil
+	return warnings
 }
 
 func (p *parser) checkNamespace() error {

@@ -92,7 +92,6 @@ func TestErrors(t *testing.T) {
 		{"destination, brackets", ModePasst, "--outbound-allow 192.0.2.9,[fd00::]/8:53", []string{`item "[fd00::]/8:53"`, "[ADDR/BITS]:PORT"}},
 		{"destination, none and another", ModePasta, "--outbound-allow none --outbound-allow 192.0.2.9", []string{"'--outbound-allow'", `"192.0.2.9"`, "none stands alone"}},
 		{"interface of the other family", ModePasta, "-4 --outbound-if6 eth0", []string{"--ipv4-only", "--outbound-if6"}},
-		{"ports of no protocol", ModePasta, "--no-tcp -t 22", []string{"--no-tcp", "--tcp-ports"}},
 		{"one address, two meanings", ModePasta, "--map-host-loopback 192.0.2.1 --map-guest-addr 192.0.2.1", []string{"--map-host-loopback", "--map-guest-addr"}},
 		{"guest's address mapped", ModePasta, "-a 192.0.2.1 --dns-forward 192.0.2.1", []string{"--address 192.0.2.1"}},
 		{"socket and descriptor", ModePasst, "-s x -F 3", []string{"--socket", "--fd"}},

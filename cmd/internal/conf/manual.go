@@ -109,8 +109,10 @@ the namespace goes on using the host's resolv.conf.`,
 
 	"ipv4-only": `IPv6 packets of the guest are dropped. Without this option there is IPv6 unless it is switched off in the host's kernel.`,
 	"ipv6-only": `IPv4 packets of the guest are dropped.`,
-	"no-tcp":    `TCP packets of the guest are dropped without an answer, and no TCP ports are forwarded.`,
-	"no-udp":    `UDP packets of the guest are dropped without an answer, and no UDP ports are forwarded. DHCP and DHCPv6 go on.`,
+	"no-tcp": `TCP packets of the guest are dropped without an answer, and no TCP ports are forwarded: ports that are named all the same
+are a warning.`,
+	"no-udp": `UDP packets of the guest are dropped without an answer, and no UDP ports are forwarded: ports that are named all the same
+are a warning. DHCP and DHCPv6 go on.`,
 	"no-icmp":   `Echo requests of the guest are dropped without an answer.`,
 	"no-dhcp":   `Requests of DHCP clients are dropped without an answer. Implied as long as there is no IPv4 gateway.`,
 	"no-dhcpv6": `Requests of DHCPv6 clients are dropped without an answer, and router advertisements do not point to a server.`,

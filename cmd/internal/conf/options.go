@@ -35,7 +35,7 @@ type VSock struct {
 const AnyCID = 1<<32 - 1
 
 // Options is the command line, parsed and checked, before anything of the host was
-// looked at. It is written once, by Parse (and NotYet), and read-only after that; it
+// looked at. It is written by Parse, NoEffect and NotYet, and read-only after that; it
 // travels to later stages of the process (encoding/gob).
 //
 // Where an option was not given, its field has the zero value unless the comment says

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -362,5 +363,35 @@ func TestOutcomes(t *testing.T) {
 	}
 	if o, err := Parse(ModePasta, "pasta", []string{"true", "--version"}); err != nil || len(o.Command) != 2 {
 		t.Errorf("--version of the command: got %v, %v", o, err)
+	}
+}
+
+func TestNoEffect(t *testing.T) {
+	for _, tt := range []struct {
+		name, line string
+		want       []string
+		without    string // the line that then means the same
+	}{
+		{"nothing", "-t 22 -u 53", nil, "-t 22 -u 53"},
+		{"no TCP", "--no-tcp -t 22:2222 -t 80 -u 53", []string{"--tcp-ports 22:2222,80 has no effect with --no-tcp"}, "--no-tcp -u 53"},
+		{"no UDP", "--no-udp -t 22 -u 53", []string{"--udp-ports 53 has no effect with --no-udp"}, "--no-udp -t 22"},
+		{"out of the namespace", "--no-tcp --no-udp -T 22 -U 53,auto", []string{
+			"--tcp-ns 22 has no effect with --no-tcp", "--udp-ns 53,auto has no effect with --no-udp"}, "--no-tcp --no-udp"},
+		{"all", "--no-tcp -t all", []string{"--tcp-ports all has no effect with --no-tcp"}, "--no-tcp"},
+		{"auto and none", "--no-tcp --no-udp -t auto -u none -T none -U auto", nil, "--no-tcp --no-udp -t auto -u none -T none -U auto"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o, err := Parse(ModePasta, "pasta", strings.Fields(tt.line))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := o.NoEffect(); !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			same, err := Parse(ModePasta, "pasta", strings.Fields(tt.without))
+			if err != nil || !reflect.DeepEqual(o, same) {
+				t.Errorf("got %+v, want %+v, %v", o, same, err)
+			}
+		})
 	}
 }
