@@ -119,13 +119,16 @@ are a warning. DHCP and DHCPv6 go on.`,
 	"no-ndp":    `The guest then needs static entries in its table of neighbours for any IPv6 traffic.`,
 	"no-ra":     `Router solicitations are not answered either.`,
 
-	"no-map-gw":         `See NOTES.`,
+	"no-map-gw":         `Implied for an IP version without a gateway. See NOTES.`,
 	"map-host-loopback": `See NOTES. With none, and with --no-map-gw and without this option, the guest can't reach the host's loopback.`,
 	"map-guest-addr":    `See NOTES.`,
 
 	"tcp-ports": `A port is bound to all addresses of both IP versions unless SPEC says otherwise. If it can be bound for one IP version
 only, that is a warning, and so is an IPv6 address where the host's kernel has IPv6 switched off. A port that was named and can't be bound at all is an error, and the program does not start;
-with all, auto and lists of nothing but exclusions it takes what is free, and only nothing at all is an error.`,
+with all, auto and lists of nothing but exclusions it takes what is free, and only nothing at all is an error.
+
+With auto, a port is forwarded for the IP versions that it is bound for on the other side: one that takes IPv6 only (IPV6_V6ONLY, see
+ipv6(7)) for IPv6 only.`,
 	"udp-ports": `If this option is not given, the UDP ports with the numbers of the forwarded TCP ports are forwarded too, to the same
 numbers in the guest, as far as they are free.`,
 	"freebind": `The socket options IP_FREEBIND and IPV6_FREEBIND, see ip(7).`,
