@@ -152,8 +152,10 @@ func (o *opener) port(port uint16) (warning string, err error) {
 		return "", nil
 	case len(o.e.ls) == n:
 		return "", cmp.Or(err4, err6)
-	case !r.Weak && len(o.doomed) > 0 && errors.Is(err, syscall.EADDRINUSE):
-		// A rule that is about to go may have it: Apply tries again without those.
+	case (r.Weak || len(o.doomed) > 0) && errors.Is(err, syscall.EADDRINUSE):
+		// Nobody has named the port, and clients of the host that try one IP version first and
+		// then the other must still find whoever has it. Or it belongs to a rule that is about
+		// to go: Apply tries again without those.
 		closeAll(o.e.ls[n:])
 		o.e.ls = o.e.ls[:n]
 		return "", err

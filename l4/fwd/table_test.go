@@ -227,6 +227,18 @@ func TestVersionOff(t *testing.T) {
 	}
 }
 
+// TestOneVersionUnnamed leaves a port that nobody has named to whoever has it for one IP version.
+func TestOneVersionUnnamed(t *testing.T) {
+	other, r := newRig(t), newRig(t)
+	if _, err := other.Apply(rules(t, "tcp 127.0.0.1/21068", "udp ::/21068")); err != nil {
+		t.Fatal(err)
+	}
+	if warnings, err := r.Apply(rules(t, "tcp ~1-21067,~21070-65535", "udp ~1-21067,~21070-65535")); err != nil || len(warnings) != 0 {
+		t.Errorf("got %q, %v", warnings, err)
+	}
+	r.want("TCP [::]:21069 to 21069", "UDP 0.0.0.0:21069 to 21069", "UDP [::]:21069 to 21069")
+}
+
 // TestOneVersionOut does the same for a port of the namespace.
 func TestOneVersionOut(t *testing.T) {
 	other, r := newRig(t), newRig(t)
