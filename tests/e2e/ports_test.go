@@ -69,7 +69,9 @@ func banner(n *world.NS, network, addr string, patience time.Duration) string {
 	defer c.Close()
 	buf := make([]byte, 100)
 	for range 3 {
-		c.Write([]byte("?")) // a refusal shows on reading
+		if _, err := c.Write([]byte("?")); err != nil && network == "tcp" {
+			return err.Error() // a reset that came before shows here, and only once
+		}
 		c.SetReadDeadline(time.Now().Add(patience / 3))
 		n, err := c.Read(buf)
 		switch {
