@@ -85,7 +85,7 @@ func (f *fakeSockets) Recv(fd int, d []sock.Datagram) (int, syscall.Errno) {
 		return 0, syscall.EAGAIN
 	}
 	for i := range n {
-		d[i].Len, d[i].Seg, d[i].From, d[i].Local, d[i].Scope = len(q[i].Body[0]), q[i].Seg, q[i].From, q[i].Local, 0
+		d[i].Len, d[i].Seg, d[i].From, d[i].Local, d[i].Scope = len(q[i].Body[0]), q[i].Seg, q[i].From, q[i].Local, q[i].Scope
 		at := 0
 		for _, p := range d[i].Body {
 			at += copy(p, q[i].Body[0][at:])

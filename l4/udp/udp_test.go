@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,11 +83,15 @@ func TestToHostRejects(t *testing.T) {
 		bad   uint64
 	}{
 		{"short", func(p *l3.Packet) { p.L4 = p.L4[:7] }, 1},
-		{"length beyond the packet", func(p *l3.Packet) { p.L4[5]++ }, 1},
-		{"length less than a header", func(p *l3.Packet) { p.L4[5] = 7 }, 1},
+		{"length beyond the packet", func(p *l3.Packet) { p.L4[5]++; p.Meta.Flags = link.DataValid }, 1},
+		{"length less than a header", func(p *l3.Packet) { p.L4[5] = 7; p.Meta.Flags = link.DataValid }, 1},
 		{"checksum wrong", func(p *l3.Packet) { p.L4[6] ^= 1 }, 1},
 		{"checksum not there yet", func(p *l3.Packet) { p.L4[6] ^= 1; p.Meta.Flags = link.NeedsCsum }, 0},
-		{"no checksum, IPv6", func(p *l3.Packet) { p.L4[6], p.L4[7] = 0, 0 }, 1},
+		{"no checksum, IPv6", func(p *l3.Packet) { // which would be right, if 0 could be
+			word := uint32(binary.BigEndian.Uint16(p.L4[8:])) + uint32(binary.BigEndian.Uint16(p.L4[6:]))
+			binary.BigEndian.PutUint16(p.L4[8:], l3.Fold(word))
+			p.L4[6], p.L4[7] = 0, 0
+		}, 1},
 		{"to port 0", func(p *l3.Packet) { p.L4[2], p.L4[3] = 0, 0; p.Meta.Flags = link.DataValid }, 1},
 		{"train of segments of 0", func(p *l3.Packet) { p.Meta.GSO = link.GSOUDPL4 }, 1},
 		{"train of TCP", func(p *l3.Packet) { p.Meta.GSO, p.Meta.SegSize = link.GSOTCPv6, 1 }, 1},
@@ -100,6 +105,20 @@ func TestToHostRejects(t *testing.T) {
 				t.Errorf("bad %d, want %d", r.Stats.RxBad, c.bad)
 			}
 		})
+	}
+}
+
+// TestToHostTrailer: what the IP packet has behind the datagram is none of it, and not
+// covered by its checksum.
+func TestToHostTrailer(t *testing.T) {
+	for src, dst := range map[string]string{"192.0.2.2:1000": "198.51.100.1:7", "[2001:db8::2]:1000": "[2001:db8::9]:7"} {
+		r := newRig(t, nil)
+		p := packet(ep(src), ep(dst), "hello")
+		p.L4 = append(p.L4, "not of it"...)
+		r.Input([]l3.Packet{p}, r.now)
+		if len(r.host.sent) != 1 || !slices.Equal(r.host.sent[0].data, []string{"hello"}) {
+			t.Errorf("from %s: sent %+v, %d bad", src, r.host.sent, r.Stats.RxBad)
+		}
 	}
 }
 
@@ -201,6 +220,44 @@ func TestAnswers(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestChecksumNeverZero: a checksum that comes out as 0 is sent as 0xffff, because 0 says
+// that there is none, which IPv6 does not allow.
+func TestChecksumNeverZero(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		guest, peer string
+		size        int
+	}{
+		{"IPv4", "192.0.2.2:1000", "198.51.100.1:7", 2},
+		{"IPv6", "[2001:db8::2]:1000", "[2001:db8::9]:7", 2},
+		{"IPv4, fragments", "192.0.2.2:1000", "198.51.100.1:7", 4000},
+		{"IPv6, fragments", "[2001:db8::2]:1000", "[2001:db8::9]:7", 4000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, func(cfg *Config, _ *link.Caps) { cfg.MTU = 1500 })
+			r.guestSends(c.guest, c.peer, "question")
+			// The first packet's checksum field. That of 0 as payload, as payload, makes a sum of 0.
+			checksum := func(payload []byte) []byte {
+				r.net.packet = nil
+				r.hostSends(r.host.sent[0].fd, from(c.peer, string(payload)))
+				b := r.net.packet[0]
+				at := l3.HeaderLen4
+				if b[0]>>4 == 6 {
+					if at = l3.HeaderLen6; b[6] != l3.ProtoUDP {
+						at += 8 // of the fragment header
+					}
+				}
+				return b[at+6:][:2]
+			}
+			payload := make([]byte, c.size)
+			copy(payload, checksum(payload))
+			if got := binary.BigEndian.Uint16(checksum(payload)); got != 0xffff {
+				t.Errorf("checksum %#x, want 0xffff", got)
+			}
+		})
 	}
 }
 
@@ -327,6 +384,40 @@ func TestForwardedLookAlikes(t *testing.T) {
 	r.guestSends("192.0.2.2:7", "192.0.2.1:4001", "to b")
 	if m := r.host.sent[0]; m.dest.To != ep("127.0.0.2:4000") {
 		t.Errorf("got %v", m.dest.To)
+	}
+}
+
+// TestForwardedLookAlikesLastPort: the port after the last one is no 0, nor one that needs
+// privileges.
+func TestForwardedLookAlikesLastPort(t *testing.T) {
+	r := newRig(t, nil)
+	r.AddListener(Listener{FD: 5, Bound: ep("0.0.0.0:7"), To: inet.Endpoint{Port: 7}})
+	r.hostSends(5, from("127.0.0.1:65535", "a"), from("127.0.0.2:65535", "b"), from("127.0.0.3:65535", "c"))
+	var got []string
+	for _, b := range r.net.packet {
+		src, _, data := seen(t, b, false)
+		got = append(got, fmt.Sprintf("%v %s", src, data))
+	}
+	if want := []string{"192.0.2.1:65535 a", "192.0.2.1:1024 b", "192.0.2.1:1025 c"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestScope: the answer to a link-local peer leaves by the link that the peer is on.
+func TestScope(t *testing.T) {
+	r := newRig(t, func(c *Config, _ *link.Caps) { c.Out6 = sock.Outbound{Scope: 6} })
+	r.AddListener(Listener{FD: 5, Bound: ep("[::]:7"), Wide: true, To: inet.Endpoint{Port: 7}})
+	d := from("[fe80::5]:4000", "question")
+	d.Scope = 3
+	r.hostSends(5, d)
+	r.guestSends("[2001:db8::2]:7", "[fe80::5]:4000", "answer")
+	r.guestSends("[2001:db8::2]:8", "[fe80::5]:4000", "the guest's own")
+	var got []uint32
+	for _, m := range r.host.sent {
+		got = append(got, m.dest.Scope)
+	}
+	if want := []uint32{3, 6}; !slices.Equal(got, want) {
+		t.Errorf("scopes %v, want %v", got, want)
 	}
 }
 
