@@ -1,9 +1,9 @@
 package l3
 
-// The walk of a packet from the guest: header checked (RFC 791 and RFC 1122, section 3.2.1;
-// RFC 8200, sections 3 and 4), fragments put together, sources noted, lifetimes that end
-// here answered (RFC 1812, section 5.3.1), Neighbour Discovery taken out, the rest passed
-// up as one batch.
+// The walk of a packet from the guest: header and source checked (RFC 791 and RFC 1122, section
+// 3.2.1; RFC 8200, sections 3 and 4), fragments put together, sources noted, Neighbour
+// Discovery taken out, lifetimes that end here answered (RFC 1812, section 5.3.1), the rest
+// passed up as one batch.
 
 import (
 	"encoding/binary"
@@ -44,7 +44,7 @@ type Stats struct {
 	RxBad       uint64 // a header that contradicts itself
 	RxOff       uint64 // of an IP version that is off
 	RxFragments uint64
-	RxMartian   uint64 // with a source that no host can have
+	RxMartian   uint64 // with a source that no host can have, or none where one is needed
 	RxExpired   uint64 // their lifetime ended here
 	ErrorsSent  uint64
 	ErrorsHeld  uint64 // not sent: too many, or not allowed to be answered
@@ -257,12 +257,28 @@ func (s *Stack) admit(p *Packet, now int64) bool {
 	if p.Proto == ProtoICMPv6 && s.control != nil && s.control.Input(p, now) {
 		return false
 	}
+	if p.Src.IsUnspecified() && !asksForAddress(p) {
+		s.Stats.RxMartian++
+		return false
+	}
 	if p.TTL <= 1 && !p.Dst.IsMulticast() && p.Dst != s.cfg.Ours4 && p.Dst != s.cfg.Ours6 {
 		s.Stats.RxExpired++
 		s.SendError(ICMPError{Kind: TimeExceeded}, p.B, now)
 		return false
 	}
 	return true
+}
+
+// Ports of DHCP, the one protocol above this layer that hosts without an address speak.
+const (
+	portDHCPClient = 68
+	portDHCPServer = 67
+)
+
+// asksForAddress says whether p is a message of a DHCP client (RFC 2131, section 4.1).
+func asksForAddress(p *Packet) bool {
+	return p.Src.Is4() && p.Proto == ProtoUDP && len(p.L4) >= 4 &&
+		binary.BigEndian.Uint16(p.L4) == portDHCPClient && binary.BigEndian.Uint16(p.L4[2:]) == portDHCPServer
 }
 
 // observe notes src as the guest's, unless it says nothing or is one of ours.

@@ -24,6 +24,8 @@ func ext(next, n uint8, rest ...byte) []byte {
 
 func TestInput(t *testing.T) {
 	l4 := []byte{1, 2, 3, 4, 5, 6, 7, 8}
+	dhcp := []byte{0, 68, 0, 67}
+	martian := func(s *Stats) *uint64 { return &s.RxMartian }
 	v4 := func(change func(b []byte) []byte) []byte {
 		return change(packet("192.0.2.2", "198.51.100.9", ProtoUDP, 64, l4))
 	}
@@ -53,10 +55,23 @@ func TestInput(t *testing.T) {
 		{"IPv4, total shorter than the header", v4(func(b []byte) []byte { b[2], b[3] = 0, 19; return fix4(b) }), 0, nil, func(s *Stats) *uint64 { return &s.RxBad }},
 		{"IPv4, checksum", v4(func(b []byte) []byte { b[10]++; return b }), 0, nil, func(s *Stats) *uint64 { return &s.RxBad }},
 		{"IPv4, version", v4(func(b []byte) []byte { b[0] = 0x55; return fix4(b) }), 0, nil, func(s *Stats) *uint64 { return &s.RxBad }},
-		{"IPv4 from a group", fix4(packet("224.0.0.1", "198.51.100.9", ProtoUDP, 64, l4)), 0, nil, func(s *Stats) *uint64 { return &s.RxMartian }},
-		{"IPv4 from loopback", fix4(packet("127.0.0.1", "198.51.100.9", ProtoUDP, 64, l4)), 0, nil, func(s *Stats) *uint64 { return &s.RxMartian }},
-		{"IPv4 from nowhere, as DHCP", fix4(packet("0.0.0.0", "255.255.255.255", ProtoUDP, 64, l4)), ProtoUDP, l4, nil},
+		{"IPv4 from a group", fix4(packet("224.0.0.1", "198.51.100.9", ProtoUDP, 64, l4)), 0, nil, martian},
+		{"IPv4 from loopback", fix4(packet("127.0.0.1", "198.51.100.9", ProtoUDP, 64, l4)), 0, nil, martian},
+		{"DHCP from nowhere", packet("0.0.0.0", "255.255.255.255", ProtoUDP, 64, dhcp), ProtoUDP, dhcp, nil},
+		{"DHCP from nowhere, short", packet("0.0.0.0", "255.255.255.255", ProtoUDP, 64, dhcp[:3]), 0, nil, martian},
+		{"from nowhere to DHCP's port only", packet("0.0.0.0", "255.255.255.255", ProtoUDP, 64, []byte{0, 69, 0, 67}), 0, nil, martian},
+		{"from nowhere, DHCP's port only", packet("0.0.0.0", "255.255.255.255", ProtoUDP, 64, []byte{0, 68, 0, 69}), 0, nil, martian},
+		{"as DHCP, by TCP", packet("0.0.0.0", "198.51.100.9", ProtoTCP, 64, dhcp), 0, nil, martian},
+		{"as DHCP, by IPv6", packet("::", "2001:db8:9::9", ProtoUDP, 64, dhcp), 0, nil, martian},
+		{"UDP from nowhere", packet("0.0.0.0", "198.51.100.9", ProtoUDP, 64, l4), 0, nil, martian},
+		{"TCP from nowhere", packet("0.0.0.0", "198.51.100.9", ProtoTCP, 64, l4), 0, nil, martian},
+		{"echo from nowhere", packet("0.0.0.0", "198.51.100.9", ProtoICMP, 64, l4), 0, nil, martian},
+		{"UDP from nowhere, IPv6", packet("::", "2001:db8:9::9", ProtoUDP, 64, l4), 0, nil, martian},
+		{"TCP from nowhere, IPv6", packet("::", "2001:db8:9::9", ProtoTCP, 64, l4), 0, nil, martian},
+		{"echo from nowhere, IPv6", packet("::", "2001:db8:9::9", ProtoICMPv6, 64, l4), 0, nil, martian},
+		{"from nowhere, at the end of its life", packet("0.0.0.0", "198.51.100.9", ProtoUDP, 1, l4), 0, nil, martian},
 		{"IPv6", v6(ProtoTCP, l4), ProtoTCP, l4, nil},
+		{"IPv6 with padding of the link", append(v6(ProtoTCP, l4), 0, 0, 0), ProtoTCP, l4, nil},
 		{"IPv6 hop-by-hop", v6(extHopByHop, ext(ProtoTCP, 1, l4...)), ProtoTCP, l4, nil},
 		{"IPv6, three extension headers", v6(extHopByHop, ext(extDest, 1, ext(extRouting, 2, ext(ProtoUDP, 1, l4...)...)...)), ProtoUDP, l4, nil},
 		{"IPv6 authentication", v6(extAuth, append([]byte{ProtoUDP, 4, 22: 0, 23: 0}, l4...)), ProtoUDP, l4, nil},
@@ -70,14 +85,14 @@ func TestInput(t *testing.T) {
 			a := addr("127.0.0.1")
 			copy(b[8:], a[:])
 			return b
-		}(), 0, nil, func(s *Stats) *uint64 { return &s.RxMartian }},
+		}(), 0, nil, martian},
 		{"IPv6, a mapped destination", func() []byte {
 			b := v6(ProtoTCP, l4)
 			a := addr("127.0.0.1")
 			copy(b[24:], a[:])
 			return b
-		}(), 0, nil, func(s *Stats) *uint64 { return &s.RxMartian }},
-		{"IPv6 from loopback", packet("::1", "2001:db8:9::9", ProtoTCP, 64, l4), 0, nil, func(s *Stats) *uint64 { return &s.RxMartian }},
+		}(), 0, nil, martian},
+		{"IPv6 from loopback", packet("::1", "2001:db8:9::9", ProtoTCP, 64, l4), 0, nil, martian},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, _, up := newStack(testConfig)
@@ -92,6 +107,23 @@ func TestInput(t *testing.T) {
 				t.Errorf("stats %+v", s.Stats)
 			}
 		})
+	}
+}
+
+// taking is a Control that takes all that it sees.
+type taking struct{ seen int }
+
+func (c *taking) Input(*Packet, int64) bool { c.seen++; return true }
+
+// TestControlSeesProbes: a host that looks whether an address is free has none yet (RFC 4862,
+// section 5.4.2).
+func TestControlSeesProbes(t *testing.T) {
+	s, _, up := newStack(testConfig)
+	c := new(taking)
+	s.SetControl(c)
+	s.Input([]l2.Packet{frameOf(packet("::", "ff02::1:ff00:2", ProtoICMPv6, 255, make([]byte, 24)))}, 1<<40)
+	if c.seen != 1 || len(up.got) != 0 || s.Stats.RxMartian != 0 {
+		t.Errorf("seen %d, passed %d, stats %+v", c.seen, len(up.got), s.Stats)
 	}
 }
 
@@ -170,6 +202,9 @@ func FuzzInput(f *testing.F) {
 	f.Add(packet("192.0.2.2", "198.51.100.9", ProtoUDP, 1, make([]byte, 100)), uint16(l2.TypeIPv4))
 	f.Add(packet("2001:db8::2", "2001:db8:9::9", extHopByHop, 64, ext(ProtoTCP, 1, make([]byte, 20)...)), uint16(l2.TypeIPv6))
 	f.Add(packet("2001:db8::2", "2001:db8:9::9", extFragment, 64, []byte{ProtoUDP, 0, 0, 1, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8}), uint16(l2.TypeIPv6))
+	f.Add(packet("0.0.0.0", "255.255.255.255", ProtoUDP, 64, []byte{0, 68, 0, 67, 0, 8, 0, 0}), uint16(l2.TypeIPv4))
+	f.Add(packet("0.0.0.0", "198.51.100.9", ProtoTCP, 64, make([]byte, 20)), uint16(l2.TypeIPv4))
+	f.Add(packet("::", "2001:db8:9::9", ProtoICMPv6, 1, make([]byte, 8)), uint16(l2.TypeIPv6))
 	f.Fuzz(func(t *testing.T, b []byte, etherType uint16) {
 		s, _, up := newStack(testConfig)
 		if len(b) >= HeaderLen4 && b[0]>>4 == 4 && int(b[0]&15)*4 <= len(b) && b[0]&15 >= 5 {
@@ -179,6 +214,10 @@ func FuzzInput(f *testing.F) {
 		for _, p := range up.got {
 			if len(p.L4) > len(p.B) || p.Src.Is4() != p.Dst.Is4() {
 				t.Errorf("passed %+v", p)
+			}
+			dhcp := p.Src.Is4() && p.Proto == ProtoUDP && len(p.L4) >= 4 && string(p.L4[:4]) == "\x00\x44\x00\x43"
+			if p.Src.IsMulticast() || p.Src.IsBroadcast() || p.Src.IsLoopback() || p.Src.IsUnspecified() && !dhcp {
+				t.Errorf("passed from %v, protocol %d", p.Src, p.Proto)
 			}
 		}
 	})

@@ -91,7 +91,7 @@ func (s *Server) Input(p *l3.Packet, now int64) bool {
 		return true
 	}
 	b, ok := service.Payload(p)
-	if !ok || !p.Src.IsUnicast() {
+	if !ok {
 		s.Stats.RxBad++
 		return true
 	}
