@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"github.com/gopacket/gopacket"
@@ -104,18 +105,50 @@ func (d *Dev) Send(s []link.Slot) (int, error) {
 	}
 }
 
-// Flush writes what is still in memory. An error ends the capture and is not repeated.
+// Flush writes what is still in memory. An error ends the capture, with a whole record where
+// that can be done, and is not repeated.
 func (d *Dev) Flush() error {
 	if d.w == nil || len(d.buf.b) == 0 {
 		return nil
 	}
-	_, err := d.w.Write(d.buf.b)
+	n, err := d.w.Write(d.buf.b)
+	if err != nil {
+		if f, ok := d.w.(shortener); ok {
+			shorten(f, n-wholeRecords(d.buf.b[:n]))
+		}
+		d.w = nil
+	}
 	d.buf.b = d.buf.b[:0]
 	if err != nil {
-		d.w = nil
 		return fmt.Errorf("writing capture, which ends here: %w", err)
 	}
 	return nil
+}
+
+// shortener is a file of which the end can be taken off; *os.File is one.
+type shortener interface {
+	Stat() (fs.FileInfo, error)
+	Truncate(size int64) error
+}
+
+// shorten takes the last n bytes off f, if it can: a pipe has no size, and stays as it is.
+func shorten(f shortener, n int) {
+	if fi, err := f.Stat(); err == nil {
+		_ = f.Truncate(fi.Size() - int64(n)) // best effort, after another failure
+	}
+}
+
+// wholeRecords is how many bytes at the beginning of b, which begins with a record, are whole
+// records.
+func wholeRecords(b []byte) (n int) {
+	for len(b)-n >= recordHeader {
+		end := n + recordHeader + int(binary.LittleEndian.Uint32(b[n+8:]))
+		if end > len(b) {
+			break
+		}
+		n = end
+	}
+	return n
 }
 
 // Close implements link.Device.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -188,6 +189,82 @@ func writeError(t *testing.T, useFlush bool) {
 	if got := records(t, f); len(got) != 0 {
 		t.Errorf("%d records after the failure", len(got))
 	}
+}
+
+// disk is a file on a disk with so much room left.
+type disk struct {
+	*os.File
+	room int
+}
+
+func (d *disk) Write(b []byte) (int, error) {
+	if n := min(len(b), d.room); n < len(b) {
+		d.room = 0
+		n, err := d.File.Write(b[:n])
+		return n, errors.Join(err, syscall.ENOSPC)
+	}
+	d.room -= len(b)
+	return d.File.Write(b)
+}
+
+// TestDiskFull: a capture that could not go on ends with a whole record.
+func TestDiskFull(t *testing.T) {
+	const header, record = 24, recordHeader + 100
+	for _, tt := range []struct {
+		name string
+		room int // for records
+		want int // of them
+	}{
+		{"no room", 0, 0},
+		{"half a header", 8, 0},
+		{"a header alone", recordHeader, 0},
+		{"all but a byte", record - 1, 0},
+		{"one", record, 1},
+		{"one and a header", record + recordHeader, 1},
+		{"two and a half", 5 * record / 2, 2},
+		{"a flush and a half of the next", 9 * record / 2, 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, err := os.Create(filepath.Join(t.TempDir(), "capture.pcap"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			w := &disk{f, header + tt.room}
+			if err := WriteHeader(w); err != nil {
+				t.Fatal(err)
+			}
+			d := New(mem.New(caps), w, clock, func(err error) { t.Error(err) })
+			var failure error
+			for range 2 {
+				send(t, d, 0, 100, 100, 100)
+				failure = errors.Join(failure, d.Flush())
+			}
+			if !errors.Is(failure, syscall.ENOSPC) {
+				t.Errorf("told %v", failure)
+			}
+			b, err := os.ReadFile(f.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := len(b) - header; got != tt.want*record {
+				t.Errorf("%d bytes of records, want %d of %d", got, tt.want, record)
+			}
+		})
+	}
+	t.Run("a pipe stays as it is", func(t *testing.T) {
+		r, p, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		defer p.Close()
+		d := New(mem.New(caps), &disk{p, 10}, clock, func(err error) { t.Error(err) })
+		send(t, d, 0, 100)
+		if err := d.Flush(); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("told %v", err)
+		}
+	})
 }
 
 // TestComplete checks completed checksums by the rule that a receiver uses.

@@ -83,6 +83,36 @@ func TestCapture(t *testing.T) {
 	}
 }
 
+func TestCaptureOnFullDisk(t *testing.T) {
+	// What fits is readable to its end, the log says why there is no more, and the network goes on.
+	needsPasta(t)
+	world.Needs(t, "tshark")
+	dir := world.ScratchDir(t)
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=777,size=1m"); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	in := start(t, "--config-net", "--pcap", dir+"/cap")
+	world.Exchange(t, in.ns, world.Peer, "tcp", world.PeerV4, 7200, 4<<20)
+	if log := in.Log(); !strings.Contains(log, "no space left on device") {
+		t.Errorf("the log says nothing of the full disk:\n%s", log)
+	}
+	world.Exchange(t, in.ns, world.Peer, "tcp", world.PeerV4, 7200, 1000)
+	if !in.Terminate(unix.SIGTERM, 2*time.Second) {
+		t.Fatal("pasta does not end")
+	}
+	b, err := os.ReadFile(dir + "/cap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("tshark", "-n", "-r", "-", "-T", "fields", "-e", "frame.len")
+	cmd.Stdin = strings.NewReader(string(b))
+	out, err := cmd.CombinedOutput()
+	if err != nil || strings.Contains(string(out), "cut short") || strings.Count(string(out), "\n") < 10 || len(b) < 1<<19 {
+		t.Errorf("a capture of %d bytes: %v\n%s", len(b), err, out)
+	}
+}
+
 func TestCaptureAtSmallMTU(t *testing.T) {
 	// Segmentation offload makes super-frames at any MTU: a capture has to stay readable.
 	needsPasta(t)
