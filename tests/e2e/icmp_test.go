@@ -65,6 +65,37 @@ func TestPing(t *testing.T) {
 	}
 }
 
+// TestPingReason: a host that does not let users ping is told of at the start, with the command
+// that mends it. A new network namespace is such a host.
+func TestPingReason(t *testing.T) {
+	needsPasta(t)
+	n, err := world.NewNS(world.Unique("noping"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	warnings := func() string {
+		t.Helper()
+		r := runPastaIn(t, n, 5*time.Second, withDefaults([]string{"--config-net", "--", "true"})...)
+		if r.code != 0 {
+			t.Errorf("exit status %d, want that of the command", r.code)
+		}
+		return r.stderr
+	}
+	out := warnings()
+	m := regexp.MustCompile(`ping will not work: .*sysctl -w net\.ipv4\.ping_group_range="(0 [0-9]+)"`).FindStringSubmatch(out)
+	if m == nil {
+		t.Fatalf("no reason, or no remedy, in:\n%s", out)
+	}
+	if world.AsRoot { // else it is a group of a namespace that is in between for the test's sake
+		if err := world.Sysctl(n, "net.ipv4.ping_group_range", m[1]); err != nil {
+			t.Fatal(err)
+		}
+		if out := warnings(); strings.Contains(out, "ping") {
+			t.Errorf("with %s:\n%s", m[1], out)
+		}
+	}
+}
+
 func TestPingTime(t *testing.T) {
 	world.Needs(t, "ping")
 	in := start(t, "--config-net")

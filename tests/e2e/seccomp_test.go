@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -74,19 +73,7 @@ func TestFilter(t *testing.T) {
 func TestFilterOfControl(t *testing.T) {
 	needsFilters(t)
 	in := start(t, "--config-net", "-t", "7970")
-	passt := world.ScratchDir(t) + "/passt"
-	if err := os.Symlink(world.Binary, passt); err != nil {
-		t.Fatal(err)
-	}
-	ask := func(args ...string) string {
-		t.Helper()
-		args = append(args, "--pid", strconv.Itoa(in.PID()))
-		r := runCommand(t, world.Host, 5*time.Second, world.AsUser, append([]string{passt}, args...)...)
-		if r.code != 0 || r.stderr != "" {
-			t.Errorf("passt %s: exit status %d, %s", strings.Join(args, " "), r.code, r.stderr)
-		}
-		return r.stdout
-	}
+	ask := asker(t, in)
 	local := linkLocal(t, world.Host, "eth0") + "%eth0"
 	ask("ports", "add", "-t", "7971", "-u", "7972", "-t", local+"/7973", "-T", "7974")
 	for network, ports := range map[string][]int{"tcp": {7970, 7971}, "udp": {7972}} {

@@ -108,7 +108,12 @@ func TestFragmentedDatagrams(t *testing.T) {
 // echoOnce has one datagram echoed, with two more tries.
 func echoOnce(t *testing.T, p path, port, size int) {
 	t.Helper()
-	port = p.port(port)
+	echo(t, p, p.port(port), size, 3)
+}
+
+// echo has one datagram echoed on a port of the server's, in some tries.
+func echo(t *testing.T, p path, port, size, tries int) {
+	t.Helper()
 	world.ServeUDP(t, p.server, world.Endpoint("", port))
 	c, err := p.client.Dial("udp", world.Endpoint(p.addr, port), time.Second)
 	if err != nil {
@@ -117,14 +122,14 @@ func echoOnce(t *testing.T, p path, port, size int) {
 	defer c.Close()
 	data := world.Pattern(4, size)
 	buf := make([]byte, 1<<16)
-	for try := range 3 {
+	for try := range tries {
 		if _, err := c.Write(data); err != nil {
 			t.Fatalf("sending: %v", err)
 		}
 		c.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
 		n, err := c.Read(buf)
 		if err != nil {
-			if try == 2 {
+			if try == tries-1 {
 				t.Errorf("no answer: %v", err)
 			}
 			continue
