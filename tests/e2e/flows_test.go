@@ -80,6 +80,15 @@ func tableFlows(t *testing.T, out string) (fs []shownFlow) {
 	return fs
 }
 
+// jsonFlows reads the output of "passt flows --json".
+func jsonFlows(t *testing.T, out string) (fs []shownFlow) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(out), &fs); err != nil {
+		t.Fatalf("%v in %q", err, out)
+	}
+	return fs
+}
+
 // TestFlowsShown looks at a connection of the guest and at datagrams to a forwarded port.
 func TestFlowsShown(t *testing.T) {
 	needsPasta(t)
@@ -127,11 +136,7 @@ func TestFlowsShown(t *testing.T) {
 	if got := tableFlows(t, flows("flows")); !slices.Equal(got, want) {
 		t.Errorf("the table shows\n%+v, want\n%+v", got, want)
 	}
-	var got []shownFlow
-	if err := json.Unmarshal([]byte(flows("flows", "--json")), &got); err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Equal(got, want) {
+	if got := jsonFlows(t, flows("flows", "--json")); !slices.Equal(got, want) {
 		t.Errorf("--json shows\n%+v, want\n%+v", got, want)
 	}
 

@@ -2,12 +2,16 @@ package e2e
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passt/tests/world"
 )
 
 // Frames made by hand, right and wrong, as a hostile program inside the namespace can write
@@ -25,8 +29,7 @@ type injector struct {
 	src, dst net.HardwareAddr // of the interface, of the gateway
 }
 
-// newInjector opens a packet socket in N. The gateway's hardware address is any unicast one:
-// the translator takes all frames.
+// newInjector opens a packet socket in N, whose frames go to the gateway.
 func newInjector(t *testing.T, in *instance) *injector {
 	t.Helper()
 	fd, err := in.ns.RawSocket(in.ifname)
@@ -38,7 +41,27 @@ func newInjector(t *testing.T, in *instance) *injector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &injector{fd: fd, src: mac, dst: net.HardwareAddr{2, 0, 0x5e, 0, 0, 1}}
+	return &injector{fd: fd, src: mac, dst: gatewayMAC(t, in)}
+}
+
+// gatewayMAC is what the namespace has learned of the gateway, which answers for itself.
+func gatewayMAC(t *testing.T, in *instance) (mac net.HardwareAddr) {
+	t.Helper()
+	c, err := in.ns.Dial("udp", world.Endpoint(world.GateV4, 9), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	world.Eventually(t, 2*time.Second, func() error {
+		c.Write(nil) // to be sent, it needs the address; it may be refused
+		known, err := ipJSON[[]struct{ LLAddr string }](in.ns, "neigh", "show", "to", world.GateV4, "dev", in.ifname)
+		if err != nil || len(known) != 1 {
+			return errors.Join(err, fmt.Errorf("neighbours %v", known))
+		}
+		mac, err = net.ParseMAC(known[0].LLAddr)
+		return err
+	})
+	return mac
 }
 
 // send writes a frame. A full queue means wait: the flood is to arrive.

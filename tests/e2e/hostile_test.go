@@ -169,6 +169,32 @@ func TestHostileFrames(t *testing.T) {
 	}
 }
 
+// TestSourcesThatCannotBe: nothing begins with a packet from an address that no host has, which
+// nobody could be answered at.
+func TestSourcesThatCannotBe(t *testing.T) {
+	needsPasta(t)
+	in := start(t, "--config-net")
+	j, flows := newInjector(t, in), asker(t, in)
+	world.ServeUDP(t, world.Peer, world.Endpoint("", 7820))
+	world.ServeOn(t, world.Peer, world.Endpoint("", 7820), func(c *net.TCPConn) { io.Copy(io.Discard, c) })
+	for _, src := range []string{"0.0.0.0", "::", "127.0.0.1", "::1", "224.0.0.1", "ff02::1", "255.255.255.255"} {
+		dst := world.PeerV4
+		if strings.Contains(src, ":") {
+			dst = world.PeerV6
+		}
+		j.send(j.udp(src, dst, 4000, 7820, []byte("x")))
+		j.send(j.tcp(src, dst, 4000, 7820, 1, 0, flagSYN, nil, nil))
+		j.send(j.echo(src, dst, 4000, 1))
+	}
+	honest := path{"honest", in.ns, world.Peer, world.PeerV4}
+	echo(t, honest, 7821, 100, 1) // sent last: what is before it has been looked at
+	for _, f := range jsonFlows(t, flows("flows", "--json")) {
+		if at, _, err := net.SplitHostPort(f.Guest); err != nil || at != world.HostV4 {
+			t.Errorf("%s from %s to %s has begun", f.Protocol, f.Guest, f.Remote)
+		}
+	}
+}
+
 // descriptors counts what the process and its descendants have open, at most in one of them.
 func descriptors(pid int) int {
 	most := 0
