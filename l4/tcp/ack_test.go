@@ -70,15 +70,3 @@ func TestWindowWithoutScale(t *testing.T) {
 		}
 	}
 }
-
-// TestDenied: where the rules lead nowhere, a SYN starts nothing and is not answered.
-func TestDenied(t *testing.T) {
-	b := newBench(t, allOffloads)
-	b.host = ep("127.0.0.1:80")
-	b.in(seg{flags: SYN, seq: irs, wnd: 65535, opts: synOpts})
-	b.want("nothing")
-	b.wantGone()
-	if len(b.socks.socks) != 0 || b.tr.Stats.Refused != 1 || b.tr.Stats.FromGuest != 0 {
-		t.Errorf("%d sockets, %d refused, %d started", len(b.socks.socks), b.tr.Stats.Refused, b.tr.Stats.FromGuest)
-	}
-}
